@@ -1,0 +1,2 @@
+//! What the monitor and the payload agree on.
+#![no_std]

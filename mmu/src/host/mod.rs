@@ -1,0 +1,1 @@
+//! The host mechanisms of real guest memory.

@@ -1,0 +1,1 @@
+//! The pincow virtual machine monitor.

@@ -1,0 +1,3 @@
+//! The `pincow` command.
+
+fn main() {}
