@@ -1,0 +1,194 @@
+//! The commands that the payload knows, and its replies.
+
+use super::devices::VALUES;
+
+/// What the monitor asks a vCPU to do. `first` and `pages` are page numbers and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Reply [`PONG`].
+    Ping,
+    /// Write `word(seed, page, index)` to every word of the pages.
+    Fill {
+        /// First page.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// Seed of the words.
+        seed: u64,
+    },
+    /// Compare every word with what [`Command::Fill`] writes. Replies the number of words that
+    /// differ, and, if it is not 0, the address of the first one.
+    Check {
+        /// First page.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// Seed of the words.
+        seed: u64,
+    },
+    /// Reply the [`Checksum`](super::Checksum) of the pages.
+    Sum {
+        /// First page.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+    },
+    /// Write one word.
+    Write {
+        /// Where, a multiple of 8.
+        address: u64,
+        /// What.
+        value: u64,
+    },
+    /// Reply one word.
+    Read {
+        /// Where, a multiple of 8.
+        address: u64,
+    },
+    /// Write `value` to the first word of every `stride`-th page. Replies how many that were.
+    Touch {
+        /// First page.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// From one page that is written to the next, in pages; not 0.
+        stride: u64,
+        /// What to write.
+        value: u64,
+    },
+    /// Count in the control page without an exit, up to `limit` (0: no limit) or until stopped.
+    /// Replies the count.
+    Count {
+        /// Where to end.
+        limit: u64,
+    },
+    /// Print a line with its number on the serial line. Replies the number.
+    Puts,
+    /// Churn the pages from round 0 on, without an exit, until stopped or `limit` pages are
+    /// written (0: no limit): see [`churn`](super::churn). Replies an [`Outcome`](super::Outcome).
+    Churn {
+        /// First page.
+        first: u64,
+        /// How many pages, at least 1.
+        pages: u64,
+        /// Seed of the pages.
+        seed: u64,
+        /// How many pages to write.
+        limit: u64,
+    },
+    /// Go on where the last churn ended, which the control page knows, and verify what it left.
+    ChurnOn {
+        /// How many pages to write (0: no limit).
+        limit: u64,
+    },
+    /// Crash: an invalid instruction.
+    Fault,
+    /// Panic: a message on the serial line, and the exit code [`EXIT_PANIC`].
+    Panic,
+    /// End with an exit code.
+    Exit {
+        /// The code.
+        code: u64,
+    },
+}
+
+/// The reply to [`Command::Ping`].
+pub const PONG: u64 = 0x504f_4e47;
+
+/// The exit code of a guest that panicked.
+pub const EXIT_PANIC: u64 = 101;
+
+/// What the register [`Command`](super::Register::Command) reads as when there is none.
+pub const NO_COMMAND: u64 = 0;
+
+impl Command {
+    /// The number that stands for it in the mailbox; never [`NO_COMMAND`].
+    #[must_use]
+    pub const fn code(&self) -> u64 {
+        match self {
+            Self::Ping => 1,
+            Self::Fill { .. } => 2,
+            Self::Check { .. } => 3,
+            Self::Sum { .. } => 4,
+            Self::Write { .. } => 5,
+            Self::Read { .. } => 6,
+            Self::Touch { .. } => 7,
+            Self::Count { .. } => 8,
+            Self::Puts => 9,
+            Self::Churn { .. } => 10,
+            Self::ChurnOn { .. } => 11,
+            Self::Fault => 12,
+            Self::Panic => 13,
+            Self::Exit { .. } => 14,
+        }
+    }
+
+    /// The arguments in the mailbox; those it does not have are 0.
+    #[must_use]
+    pub const fn args(&self) -> [u64; VALUES] {
+        match *self {
+            Self::Ping | Self::Puts | Self::Fault | Self::Panic => [0; VALUES],
+            Self::Fill { first, pages, seed } | Self::Check { first, pages, seed } => {
+                [first, pages, seed, 0]
+            }
+            Self::Sum { first, pages } => [first, pages, 0, 0],
+            Self::Write { address, value } => [address, value, 0, 0],
+            Self::Read { address } => [address, 0, 0, 0],
+            Self::Touch { first, pages, stride, value } => [first, pages, stride, value],
+            Self::Count { limit } | Self::ChurnOn { limit } => [limit, 0, 0, 0],
+            Self::Churn { first, pages, seed, limit } => [first, pages, seed, limit],
+            Self::Exit { code } => [code, 0, 0, 0],
+        }
+    }
+
+    /// The command that `code` stands for. Asks `arg` only for the arguments that it has, since
+    /// each costs an exit.
+    pub fn decode(code: u64, mut arg: impl FnMut(usize) -> u64) -> Option<Self> {
+        Some(match code {
+            1 => Self::Ping,
+            2 => Self::Fill { first: arg(0), pages: arg(1), seed: arg(2) },
+            3 => Self::Check { first: arg(0), pages: arg(1), seed: arg(2) },
+            4 => Self::Sum { first: arg(0), pages: arg(1) },
+            5 => Self::Write { address: arg(0), value: arg(1) },
+            6 => Self::Read { address: arg(0) },
+            7 => Self::Touch { first: arg(0), pages: arg(1), stride: arg(2), value: arg(3) },
+            8 => Self::Count { limit: arg(0) },
+            9 => Self::Puts,
+            10 => Self::Churn { first: arg(0), pages: arg(1), seed: arg(2), limit: arg(3) },
+            11 => Self::ChurnOn { limit: arg(0) },
+            12 => Self::Fault,
+            13 => Self::Panic,
+            14 => Self::Exit { code: arg(0) },
+            _ => return None,
+        })
+    }
+}
+
+/// How a command went. Its number is what the guest writes to [`Done`](super::Register::Done).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Status {
+    /// It was done.
+    Ok = 0,
+    /// There is no such command.
+    Unknown = 1,
+    /// An argument names memory that is not of the tables, or is not a multiple of 8, or is 0
+    /// where it may not be.
+    BadArgument = 2,
+}
+
+impl Status {
+    /// The status with this number.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            0 => Self::Ok,
+            1 => Self::Unknown,
+            2 => Self::BadArgument,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+use super::*;
+
+fn every_command() -> Vec<Command> {
+    let args = [11, 12, 13, 14];
+    let all: Vec<Command> =
+        (0..100).filter_map(|code| Command::decode(code, |n| args[n])).collect();
+    assert_eq!(all.len(), 14);
+    all
+}
+
+#[test]
+fn a_command_survives_the_mailbox() {
+    for command in every_command() {
+        assert_ne!(command.code(), NO_COMMAND);
+        let args = command.args();
+        assert_eq!(Command::decode(command.code(), |n| args[n]), Some(command));
+    }
+}
+
+#[test]
+fn decoding_reads_only_the_arguments_that_there_are() {
+    for command in every_command() {
+        let mut asked = 0;
+        let decoded = Command::decode(command.code(), |n| {
+            asked += 1;
+            command.args()[n]
+        });
+        let has = command.args().iter().filter(|arg| **arg != 0).count();
+        assert_eq!((decoded, asked), (Some(command), has));
+    }
+}
+
+#[test]
+fn a_status_survives_the_mailbox() {
+    for status in [Status::Ok, Status::Unknown, Status::BadArgument] {
+        assert_eq!(Status::from_number(status as u64), Some(status));
+    }
+    assert_eq!(Status::from_number(3), None);
+}

@@ -1,0 +1,63 @@
+//! The guest's own RAM, by page.
+#![expect(unsafe_code, reason = "memory tables are reached by address")]
+
+use core::ptr;
+
+use pincow_guest_protocol::map::{
+    CONTROL_BASE, PAGE_BYTES, PAGE_WORDS, STACKS_BASE, TABLE_FIRST_PAGE,
+};
+use pincow_guest_protocol::{Memory, Region};
+
+const CONTROL_FIRST_PAGE: u64 = CONTROL_BASE / PAGE_BYTES as u64;
+const CONTROL_END_PAGE: u64 = STACKS_BASE / PAGE_BYTES as u64;
+
+/// The pages that Rust does not know of: the control pages, and the tables up to the end of RAM.
+#[derive(Clone, Copy)]
+pub(crate) struct Ram {
+    end_page: u64,
+}
+
+impl Ram {
+    /// The RAM of a guest that has so many bytes of it.
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { end_page: bytes / PAGE_BYTES as u64 }
+    }
+
+    /// Whether these are pages of the tables.
+    pub(crate) fn has_tables(self, region: Region) -> bool {
+        region.first() >= TABLE_FIRST_PAGE && region.end() <= self.end_page
+    }
+
+    /// The page and the word of it that lie at `address`, if that is one of the tables.
+    pub(crate) fn word_at(self, address: u64) -> Option<(u64, usize)> {
+        let page = address / PAGE_BYTES as u64;
+        let index = address % PAGE_BYTES as u64 / 8;
+        let inside = (TABLE_FIRST_PAGE..self.end_page).contains(&page);
+        (inside && address.is_multiple_of(8)).then_some((page, index as usize))
+    }
+
+    /// The address of a word; panics if it is not one of these pages.
+    #[inline(always)]
+    fn word(self, page: u64, index: usize) -> *mut u64 {
+        let table = (TABLE_FIRST_PAGE..self.end_page).contains(&page);
+        let control = (CONTROL_FIRST_PAGE..CONTROL_END_PAGE).contains(&page);
+        assert!((table || control) && index < PAGE_WORDS, "no such word");
+        ptr::with_exposed_provenance_mut((page as usize * PAGE_WORDS + index) * 8)
+    }
+}
+
+impl Memory for Ram {
+    #[inline(always)]
+    fn load(&self, page: u64, index: usize) -> u64 {
+        // SAFETY: the address is aligned and in RAM that is mapped and that no Rust object lies in
+        // (`word` checks it; the image and the stacks are elsewhere). Others (the monitor, other
+        // vCPUs, devices) may write it meanwhile, hence volatile; any bits are a valid u64.
+        unsafe { self.word(page, index).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn store(&mut self, page: u64, index: usize, value: u64) {
+        // SAFETY: as for `load`; nothing holds a reference to it.
+        unsafe { self.word(page, index).write_volatile(value) }
+    }
+}
