@@ -1,1 +1,86 @@
-//! The host mechanisms of real guest memory.
+//! The host mechanisms of real guest memory: [`Trap`] implements [`Backing`](crate::Backing).
+//!
+//! A layer is a memfd ([`Store`]); a guest sees its memory in a [`Window`], whose pages are mapped
+//! `MAP_SHARED` from layers and trap through one userfaultfd per family of guests. A thread of its
+//! own reads the traps and asks a [`Resolve`] what to do. Nothing here decides; the rules do.
+//!
+//! # What the kernel does, each found out by a test here (`kernel_facts.rs`) on Linux 6.18
+//!
+//! 1. Write protection of a shared page outlives its page table entry, as a marker: a page that is
+//!    protected before it was ever read, or whose file page is punched out and filled again, still
+//!    traps writes (`zap_install_uffd_wp_if_needed`, Linux 5.19). Reads go through.
+//! 2. A range watched for holes too ([`Access::Absent`](crate::Access::Absent)) reports every access
+//!    to a page that the file lacks, and none to a page that it has. Once a whole page was
+//!    spliced into the file, retried reads go through and retried writes trap again, since the marker
+//!    is still there. So nothing has to be undone when a frame comes back: waking is enough, and
+//!    there is no moment at which a write slips through. This needs no UFFDIO_CONTINUE, whose
+//!    write-protecting mode came with Linux 6.4.
+//! 3. Asking for fewer modes than a range has does nothing: `userfaultfd_register` skips it and
+//!    reports success. A range that was made absent once stays watched for holes, in a host mapping
+//!    of its own, until something is mapped over it. A hole met there that is *not* an
+//!    evicted frame (a discarded one, say) is reported like one; `make_present` then puts a zero
+//!    page there, in one step (UFFDIO_COPY, which leaves a page alone that exists, with EEXIST).
+//! 4. Dropping the write-protect mode on the way (absent without it, then back) loses the markers:
+//!    the first access clears them (`pte_marker_handle_uffd_wp`), and a write goes through untrapped.
+//! 5. Mappings of neighbouring frames of one layer with the same watch merge into one. Protection
+//!    splits nothing.
+//!
+//! Watching for pages that are in the file but not in the page table (UFFDIO_REGISTER_MODE_MINOR) is
+//! left out on purpose: by 3. it would stay for good, and then every page that the host reclaims
+//! from a page table needs UFFDIO_CONTINUE, which before Linux 6.4 maps it writable.
+//!
+//! # What it costs (2 cores, Linux 6.18, release build, threads of this process instead of KVM)
+//!
+//! | thing | time |
+//! | --- | --- |
+//! | probe; new `Trap`; new layer; new window | 31; 84-172; 10; 2 us |
+//! | protect 64 MiB that is mapped / show 64 MiB protected (markers) | 1.2 ms / 62 us |
+//! | write fault: reuse / copy, with everything | 4 / 14 us |
+//! | evict a page (absent, out, punch) / read it in / make it present | 9.8 / 2.0 / 0.6 us |
+//! | copy one page / 64 MiB into a new layer | 1.8 us / 37 ms |
+//!
+//! # Order of locks
+//!
+//! ```text
+//! space lock (the caller's)
+//!   └─ table of windows ─ deferred faults
+//!   └─ swap file ─ (nothing)
+//!   └─ places of the swap ─ (nothing)
+//! ```
+//!
+//! The fault thread holds none of them while it asks a [`Resolve`].
+
+mod accounting;
+mod bell;
+mod budget;
+mod deferred;
+mod faults;
+mod inject;
+#[cfg(test)]
+mod kernel_facts;
+mod mapping;
+mod memory;
+mod options;
+mod pipe;
+mod probe;
+mod registry;
+mod store;
+mod swap;
+#[cfg(test)]
+mod test_access;
+mod trap;
+mod uffd;
+mod uffd_open;
+mod uffd_sys;
+mod window;
+
+pub use accounting::{HostMapping, mappings_in, pss_bytes};
+pub use faults::{FaultKind, Resolve, Resolved};
+pub use inject::FailureInjector;
+pub use memory::{WindowMemory, WindowRegion, anonymous};
+pub use options::{TrapError, TrapOptions};
+pub use probe::{HostFeatures, MissingFeature};
+pub use store::Store;
+pub use trap::Trap;
+pub use uffd_open::{UffdOpenError, UffdSource};
+pub use window::Window;

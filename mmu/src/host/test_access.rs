@@ -1,0 +1,25 @@
+//! How tests touch windows: as a guest's CPU would, by plain loads and stores that may fault.
+
+#![expect(unsafe_code, reason = "tests load from and store to windows by raw pointers")]
+
+use super::Window;
+use crate::gfn::{Gfn, PAGE_SIZE};
+
+/// Words in a page.
+pub(super) const WORDS: usize = PAGE_SIZE / 8;
+
+/// Loads a word of a frame.
+pub(super) fn load(window: &Window, gfn: u32, word: usize) -> u64 {
+    assert!(word < WORDS);
+    let page = window.address(Gfn(gfn)).cast::<u64>();
+    // SAFETY: `address` has checked the frame, the word lies in it, and the test has mapped it.
+    unsafe { page.add(word).read_volatile() }
+}
+
+/// Stores a word of a frame.
+pub(super) fn store(window: &Window, gfn: u32, word: usize, value: u64) {
+    assert!(word < WORDS);
+    let page = window.address(Gfn(gfn)).cast::<u64>();
+    // SAFETY: as in `load`.
+    unsafe { page.add(word).write_volatile(value) }
+}

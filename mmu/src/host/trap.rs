@@ -1,0 +1,207 @@
+//! The `trap` backing: every first write to a shared frame reaches the rules.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::bell::Bell;
+use super::budget::Budget;
+use super::faults::{FaultThread, Resolve};
+use super::inject::FailureInjector;
+use super::options::{TrapError, TrapOptions};
+use super::probe::{HostFeatures, MissingFeature};
+use super::registry::Family;
+use super::store::Store;
+use super::swap::Swap;
+use super::uffd::Uffd;
+use super::window::Window;
+use super::{uffd_open, uffd_sys};
+use crate::backing::{Access, Backing, BackingError, SwapPlace};
+use crate::gfn::{Gfn, Run};
+
+/// Real memory for one family of guests: a root and its descendants. They share one userfaultfd,
+/// one fault thread and one swap.
+///
+/// Dropped last: windows that outlive it get no answer to their faults any more.
+#[derive(Debug)]
+pub struct Trap {
+    pages: u32,
+    family: Arc<Family>,
+    swap: Swap,
+    budget: Arc<Budget>,
+    failures: Option<Arc<FailureInjector>>,
+    _faults: FaultThread,
+}
+
+impl Trap {
+    /// Makes the backing for guests of `pages` frames each, and starts its fault thread.
+    ///
+    /// # Errors
+    ///
+    /// [`TrapError::Missing`] when the host cannot run it, with what to do.
+    pub fn new(pages: u32, options: TrapOptions) -> Result<Self, TrapError> {
+        let failed = |operation| move |source| TrapError::Failed { operation, source };
+        let features = HostFeatures::probe();
+        features.require_trap()?;
+        let (fd, _source) =
+            uffd_open::open().map_err(|error| MissingFeature::Userfaultfd(error.to_string()))?;
+        let wanted = uffd_sys::FEATURE_PAGEFAULT_FLAG_WP
+            | uffd_sys::FEATURE_MISSING_SHMEM
+            | uffd_sys::FEATURE_WP_HUGETLBFS_SHMEM;
+        let (uffd, _features) = Uffd::handshake(fd, wanted).map_err(failed("UFFDIO_API"))?;
+        let bell = Bell::new().map_err(failed("eventfd"))?;
+        let family = Arc::new(Family::new(uffd, bell, features.huge_pages_unasked()));
+        let faults =
+            FaultThread::start(Arc::clone(&family)).map_err(failed("starting a thread"))?;
+        let budget = match options.mapping_limit {
+            Some(limit) => Arc::new(Budget::new(limit)),
+            None => Budget::of_process(),
+        };
+        Ok(Self {
+            pages,
+            family,
+            swap: Swap::new(options.swap_directory),
+            budget,
+            failures: options.failures,
+            _faults: faults,
+        })
+    }
+
+    /// Sends the faults of `window` to `handler`, those that wait already too. Without a handler
+    /// faults wait; with one that is gone they are woken and ignored.
+    pub fn attach(&self, window: &Window, handler: Weak<dyn Resolve>) {
+        window.attach(handler);
+    }
+
+    /// Gives a page of a window up: every access to it fails from now on. For a fault that the host
+    /// cannot answer.
+    pub fn break_page(&self, window: &Window, gfn: Gfn) {
+        window.break_page(gfn);
+    }
+
+    /// Has the handlers asked again about the faults that they deferred.
+    pub fn retry_deferred(&self) {
+        self.family.retry_deferred();
+    }
+
+    /// How many pages have a deferred fault. One that is just being resolved counts still.
+    #[must_use]
+    pub fn deferred_count(&self) -> usize {
+        self.family.deferred.count()
+    }
+
+    /// Waits until `count` pages have a deferred fault; `false` when `timeout` came first.
+    #[must_use]
+    pub fn wait_deferred(&self, count: usize, timeout: Duration) -> bool {
+        self.family.deferred.wait_for(count, timeout)
+    }
+
+    /// How many evicted frames the swap holds.
+    #[must_use]
+    pub fn swapped_frames(&self) -> usize {
+        self.swap.used_places()
+    }
+
+    /// Fails when a test wants it to.
+    fn may_fail(&self, operation: &'static str, place: impl ToString) -> Result<(), BackingError> {
+        self.failures.as_ref().map_or(Ok(()), |failures| failures.check(operation, place))
+    }
+}
+
+impl Backing for Trap {
+    type Store = Store;
+    type Window = Window;
+
+    fn new_store(&self) -> Result<Store, BackingError> {
+        self.may_fail("making a layer", self.pages)?;
+        Store::new(self.pages)
+    }
+
+    fn new_window(&self) -> Result<Window, BackingError> {
+        self.may_fail("making a window", self.pages)?;
+        Window::new(Arc::clone(&self.family), self.pages)
+    }
+
+    fn copy(&self, from: &Store, to: &Store, run: Run) -> Result<(), BackingError> {
+        self.may_fail("copying", run)?;
+        to.copy_from(from, run).map_err(|source| BackingError {
+            operation: "pwrite to a layer",
+            place: run.to_string(),
+            source,
+        })
+    }
+
+    fn punch(&self, store: &Store, run: Run) {
+        store.punch(run);
+    }
+
+    fn map(
+        &self,
+        window: &Window,
+        store: &Store,
+        run: Run,
+        access: Access,
+    ) -> Result<(), BackingError> {
+        self.may_fail("mapping", run)?;
+        window.show(store.file(), run, access)
+    }
+
+    fn protect(&self, window: &Window, run: Run) -> Result<(), BackingError> {
+        self.may_fail("protecting", run)?;
+        window.protect(run)
+    }
+
+    fn unprotect(&self, window: &Window, run: Run) {
+        window.unprotect(run);
+    }
+
+    fn make_absent(&self, window: &Window, run: Run) -> Result<(), BackingError> {
+        self.may_fail("making absent", run)?;
+        window.make_absent(run)
+    }
+
+    fn make_present(&self, window: &Window, run: Run) {
+        window.make_present(run);
+    }
+
+    fn wake(&self, window: &Window, run: Run) {
+        window.wake(run);
+    }
+
+    fn unmap_all(&self, window: &Window) {
+        window.unmap_all();
+    }
+
+    fn write_out(&self, store: &Store, gfn: Gfn) -> Result<SwapPlace, BackingError> {
+        self.may_fail("writing to the swap", gfn)?;
+        self.swap.write_out(store, gfn)
+    }
+
+    fn read_in(&self, place: SwapPlace, store: &Store, gfn: Gfn) -> Result<(), BackingError> {
+        self.may_fail("reading from the swap", gfn)?;
+        self.swap.read_in(place, store, gfn)
+    }
+
+    fn forget(&self, place: SwapPlace) {
+        self.swap.forget(place);
+    }
+
+    fn reserve_mappings(&self, mappings: usize) -> bool {
+        let struck = self.failures.as_ref().is_some_and(|failures| failures.strikes());
+        !struck && self.budget.reserve(mappings)
+    }
+
+    fn return_mappings(&self, mappings: usize) {
+        self.budget.give_back(mappings);
+    }
+
+    fn free_mappings(&self) -> usize {
+        self.budget.free()
+    }
+
+    fn pins_changed(&self) {
+        self.family.pins_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests;
