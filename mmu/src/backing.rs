@@ -117,4 +117,7 @@ pub trait Backing: Send + Sync + 'static {
 
     /// How many host mappings the budget still has.
     fn free_mappings(&self) -> usize;
+
+    /// A reference was let go: accesses that waited for pins may be tried again.
+    fn pins_changed(&self) {}
 }

@@ -1,9 +1,28 @@
 //! Guest memory as reference-counted page frames.
 
+pub mod audit;
 pub mod backing;
+pub mod count;
+pub mod error;
+pub mod fake;
+pub mod family;
 pub mod gfn;
+mod holding;
 pub mod host;
+pub mod image;
+pub mod layer;
+pub mod live;
+pub mod rules;
 pub mod scenario;
+pub mod space;
+pub mod stats;
+mod swap;
+pub mod table;
 
 pub use backing::{Access, Backing, BackingError, SwapPlace};
+pub use error::SpaceError;
+pub use family::Family;
 pub use gfn::{Gfn, PAGE_SIZE, Run};
+pub use image::Image;
+pub use rules::{Direction, Duration, Mutant, RuleSet, Rules};
+pub use space::{AddressSpace, FromDevice, Hold, Pin, PinRequest, ToDevice};

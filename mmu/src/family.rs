@@ -1,0 +1,207 @@
+//! A family: a root guest, its descendants and its images, which may share frames.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use crate::backing::{Backing, BackingError};
+use crate::count::{Holder, Tally};
+use crate::gfn::{Gfn, Run};
+use crate::image::Image;
+use crate::layer::Layer;
+use crate::rules::Rules;
+use crate::space::AddressSpace;
+use crate::stats::Counters;
+use crate::swap::Swap;
+use crate::table::LayerId;
+
+mod pool;
+
+pub(crate) use pool::Pool;
+
+/// Somebody who may map or name frames.
+pub(crate) enum Member<B: Backing> {
+    Space(Arc<AddressSpace<B>>),
+    Image(Arc<Image<B>>),
+}
+
+enum WeakMember<B: Backing> {
+    Space(Weak<AddressSpace<B>>),
+    Image(Weak<Image<B>>),
+}
+
+impl<B: Backing> WeakMember<B> {
+    fn upgrade(&self) -> Option<Member<B>> {
+        match self {
+            Self::Space(space) => space.upgrade().map(Member::Space),
+            Self::Image(image) => image.upgrade().map(Member::Image),
+        }
+    }
+}
+
+/// What all guests of one family share: the layers, the swap, the rules.
+///
+/// # Lock order
+/// From the outside in; a thread that holds one may only take those further in.
+/// ```text
+/// cut              forks and snapshots read, an eviction (which needs all sharers) writes
+/// └─ a space       ascending by id where several are taken; the fault thread takes one
+///    └─ an image   its map changes only when its frames are evicted
+///       ├─ members
+///       ├─ swap
+///       └─ pool    the list of layers; claims and counts below it are atomics
+/// ```
+/// Nobody who holds any of them touches a window: the fault that this may raise needs a space.
+pub struct Family<B: Backing> {
+    backing: Arc<B>,
+    rules: Rules,
+    pages: u32,
+    pub(crate) cut: RwLock<()>,
+    members: Mutex<Vec<WeakMember<B>>>,
+    next_id: AtomicU64,
+    pub(crate) swap: Mutex<Swap>,
+    pool: RwLock<Pool<B>>,
+    pub(crate) counters: Counters,
+}
+
+impl<B: Backing> Family<B> {
+    /// A family without members, whose guests have `pages` frames and follow `rules`.
+    #[must_use]
+    pub fn new(backing: Arc<B>, rules: Rules, pages: u32) -> Arc<Self> {
+        Arc::new(Self {
+            backing,
+            rules,
+            pages,
+            cut: RwLock::new(()),
+            members: Mutex::new(Vec::new()),
+            next_id: AtomicU64::new(0),
+            swap: Mutex::new(Swap::default()),
+            pool: RwLock::new(Pool::default()),
+            counters: Counters::default(),
+        })
+    }
+
+    /// The host mechanisms below.
+    #[must_use]
+    pub fn backing(&self) -> &Arc<B> {
+        &self.backing
+    }
+
+    /// What decides.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Frames per guest.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many layers there are.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.pool.read().iter().count()
+    }
+
+    /// Who holds a frame now. A layer that is gone holds nothing.
+    #[must_use]
+    pub fn tally(&self, layer: LayerId, gfn: Gfn) -> Tally {
+        self.pool.read().get(layer).map_or_else(Tally::default, |layer| layer.tally(gfn))
+    }
+
+    /// Every layer with what `look` sees of its store, such as the memory that it takes.
+    pub fn each_store<T>(&self, look: impl Fn(&B::Store) -> T) -> Vec<T> {
+        self.pool.read().iter().map(|layer| look(layer.store())).collect()
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn pool(&self) -> RwLockReadGuard<'_, Pool<B>> {
+        self.pool.read()
+    }
+
+    /// A layer of the family that an entry names, and that therefore exists.
+    ///
+    /// # Panics
+    /// When the layer is gone although something still names it: a broken count.
+    pub(crate) fn layer(&self, id: LayerId) -> Arc<Layer<B>> {
+        Arc::clone(self.pool.read().layer(id))
+    }
+
+    /// A layer for the sole use of a space, all of whose slots in the runs `needed` are free: one
+    /// that nobody uses any more if there is one, else a new one.
+    pub(crate) fn take_layer(&self, needed: &[Run]) -> Result<Arc<Layer<B>>, BackingError> {
+        if let Some(layer) = self.pool.write().take_free(needed) {
+            return Ok(layer);
+        }
+        let store = self.backing.new_store()?;
+        Ok(self.pool.write().add(|id| Layer::new(id, Arc::clone(&self.backing), store, self.pages)))
+    }
+
+    /// Gives layers back for others to use; those without live frames are removed.
+    pub(crate) fn give_back(&self, layers: impl IntoIterator<Item = Arc<Layer<B>>>) {
+        let removed = self.pool.write().give_back(layers.into_iter().map(|layer| layer.id()));
+        drop(removed);
+    }
+
+    /// A slot at `gfn` for a copy that belongs to no space, in any layer that nobody owns.
+    pub(crate) fn claim_anywhere(
+        &self,
+        gfn: Gfn,
+        holder: Holder,
+    ) -> Result<Arc<Layer<B>>, BackingError> {
+        let found = self.pool.read().claim_unowned(gfn, holder);
+        match found {
+            Some(layer) => Ok(layer),
+            None => {
+                let layer = self.take_layer(&[Run::one(gfn)])?;
+                let claimed = layer.claim(gfn, holder);
+                debug_assert!(claimed, "the slot of a taken layer is free");
+                self.give_back([Arc::clone(&layer)]);
+                Ok(layer)
+            }
+        }
+    }
+
+    pub(crate) fn enrol_space(&self, space: &Arc<AddressSpace<B>>) {
+        self.enrol(WeakMember::Space(Arc::downgrade(space)));
+    }
+
+    pub(crate) fn enrol_image(&self, image: &Arc<Image<B>>) {
+        self.enrol(WeakMember::Image(Arc::downgrade(image)));
+    }
+
+    fn enrol(&self, member: WeakMember<B>) {
+        let mut members = self.members.lock();
+        if members.len() == members.capacity() {
+            members.retain(|member| match member {
+                WeakMember::Space(space) => space.strong_count() > 0,
+                WeakMember::Image(image) => image.strong_count() > 0,
+            });
+        }
+        members.push(member);
+    }
+
+    /// The living members, in the order in which they were born.
+    pub(crate) fn members(&self) -> Vec<Member<B>> {
+        let mut living: Vec<_> =
+            self.members.lock().iter().filter_map(WeakMember::upgrade).collect();
+        living.sort_by_key(|member| match member {
+            Member::Space(space) => space.id(),
+            Member::Image(image) => image.id(),
+        });
+        living
+    }
+}

@@ -1,0 +1,99 @@
+//! The layers of a family, and which of them a space has to itself.
+
+use std::sync::Arc;
+
+use crate::backing::Backing;
+use crate::count::Holder;
+use crate::gfn::{Gfn, Run};
+use crate::layer::Layer;
+use crate::table::LayerId;
+
+struct Place<B: Backing> {
+    layer: Arc<Layer<B>>,
+    /// A space allocates from it. Nobody else may.
+    owned: bool,
+}
+
+/// Layers by number.
+pub(crate) struct Pool<B: Backing> {
+    places: Vec<Option<Place<B>>>,
+}
+
+impl<B: Backing> Default for Pool<B> {
+    fn default() -> Self {
+        Self { places: Vec::new() }
+    }
+}
+
+impl<B: Backing> Pool<B> {
+    pub(crate) fn get(&self, id: LayerId) -> Option<&Arc<Layer<B>>> {
+        self.places.get(id.0 as usize)?.as_ref().map(|place| &place.layer)
+    }
+
+    /// A layer that an entry names. See [`Family::layer`](super::Family::layer) for the panic.
+    pub(crate) fn layer(&self, id: LayerId) -> &Arc<Layer<B>> {
+        self.get(id).unwrap_or_else(|| panic!("layer {} is gone while an entry names it", id.0))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Layer<B>>> {
+        self.places.iter().flatten().map(|place| &place.layer)
+    }
+
+    /// Takes a layer that nobody owns and whose slots in `needed` are all free.
+    pub(super) fn take_free(&mut self, needed: &[Run]) -> Option<Arc<Layer<B>>> {
+        let fits = |layer: &Layer<B>| {
+            layer.live() == 0
+                || needed.iter().flat_map(|run| run.gfns()).all(|gfn| layer.is_free(gfn))
+        };
+        let place = self
+            .places
+            .iter_mut()
+            .flatten()
+            .find(|place| !place.owned && fits(&place.layer))?;
+        place.owned = true;
+        Some(Arc::clone(&place.layer))
+    }
+
+    /// Adds a layer, owned by whoever asked.
+    pub(super) fn add(&mut self, make: impl FnOnce(LayerId) -> Layer<B>) -> Arc<Layer<B>> {
+        let index = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
+        if index == self.places.len() {
+            self.places.push(None);
+        }
+        let id = LayerId(u32::try_from(index).expect("fewer layers than 2^32"));
+        let layer = Arc::new(make(id));
+        self.places[index] = Some(Place { layer: Arc::clone(&layer), owned: true });
+        layer
+    }
+
+    /// Ends the ownership of layers, then removes every layer without owner or live frames. The
+    /// removed ones are returned, to be dropped without the lock.
+    #[must_use]
+    pub(super) fn give_back(
+        &mut self,
+        layers: impl Iterator<Item = LayerId>,
+    ) -> Vec<Arc<Layer<B>>> {
+        for id in layers {
+            if let Some(place) = &mut self.places[id.0 as usize] {
+                place.owned = false;
+            }
+        }
+        let dead = |place: &Option<Place<B>>| {
+            place.as_ref().is_some_and(|place| !place.owned && place.layer.live() == 0)
+        };
+        self.places
+            .iter_mut()
+            .filter(|place| dead(place))
+            .filter_map(|place| place.take().map(|place| place.layer))
+            .collect()
+    }
+
+    pub(super) fn claim_unowned(&self, gfn: Gfn, holder: Holder) -> Option<Arc<Layer<B>>> {
+        self.places
+            .iter()
+            .flatten()
+            .filter(|place| !place.owned)
+            .find(|place| place.layer.claim(gfn, holder))
+            .map(|place| Arc::clone(&place.layer))
+    }
+}

@@ -1,0 +1,105 @@
+//! A map that holds what it names: one reference per frame, given back on drop.
+
+use std::sync::Arc;
+
+use crate::backing::Backing;
+use crate::count::Holder;
+use crate::error::SpaceError;
+use crate::family::Family;
+use crate::gfn::{Gfn, Run};
+use crate::table::{Entry, LayerId, Table};
+
+/// A table and the references of its entries. Dropping it gives them back, which is also how a
+/// half-made child is undone.
+pub(crate) struct Holding<B: Backing> {
+    family: Arc<Family<B>>,
+    holder: Holder,
+    pub(crate) table: Table,
+}
+
+impl<B: Backing> Holding<B> {
+    /// A map whose references were taken by the caller.
+    pub(crate) fn adopt(family: Arc<Family<B>>, holder: Holder, table: Table) -> Self {
+        Self { family, holder, table }
+    }
+
+    /// Takes a reference on everything that `table` names.
+    pub(crate) fn acquire(
+        family: &Arc<Family<B>>,
+        holder: Holder,
+        table: Table,
+    ) -> Result<Self, SpaceError> {
+        let pages = table.pages();
+        let refused = take_references(family, holder, &table);
+        if let Some(gfn) = refused {
+            release(family, holder, &table, Run::new(0, gfn.0));
+            return Err(SpaceError::Saturated { gfn });
+        }
+        debug_assert_eq!(table.pages(), pages);
+        Ok(Self::adopt(Arc::clone(family), holder, table))
+    }
+
+    pub(crate) fn family(&self) -> &Arc<Family<B>> {
+        &self.family
+    }
+}
+
+impl<B: Backing> Drop for Holding<B> {
+    fn drop(&mut self) {
+        release(&self.family, self.holder, &self.table, self.table.all());
+    }
+}
+
+/// The first page whose frame has no room for another holder, if any.
+fn take_references<B: Backing>(
+    family: &Family<B>,
+    holder: Holder,
+    table: &Table,
+) -> Option<Gfn> {
+    let pool = family.pool();
+    let mut last: Option<(LayerId, _)> = None;
+    for (gfn, entry) in table.iter() {
+        match entry {
+            Entry::Empty => {}
+            Entry::Swapped { slot, .. } => family.swap.lock().slot(slot).sharers += 1,
+            Entry::Mapped(mapped) => {
+                let layer = match last {
+                    Some((id, layer)) if id == mapped.layer => layer,
+                    _ => last.insert((mapped.layer, pool.layer(mapped.layer))).1,
+                };
+                if layer.add(gfn, holder).is_err() {
+                    return Some(gfn);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Gives back the references of the entries in `run`.
+fn release<B: Backing>(family: &Family<B>, holder: Holder, table: &Table, run: Run) {
+    let mapped = table.runs(run, |_, entry| match entry {
+        Entry::Mapped(mapped) => Some(mapped.layer),
+        Entry::Empty | Entry::Swapped { .. } => None,
+    });
+    for (run, layer) in mapped {
+        family.layer(layer).let_go_run(run, holder);
+    }
+    for (_, entry) in table.entries(run) {
+        if let Entry::Swapped { slot, .. } = entry {
+            leave_swap(family, slot);
+        }
+    }
+}
+
+/// Takes one sharer from a slot of the swap. With the last, its place and its reference on the
+/// frame go.
+pub(crate) fn leave_swap<B: Backing>(family: &Family<B>, slot: crate::table::SlotId) {
+    let gone = family.swap.lock().leave(slot);
+    if let Some(slot) = gone {
+        if let Some(place) = slot.place {
+            family.backing().forget(place);
+        }
+        family.layer(slot.layer).let_go(slot.gfn, Holder::Swap);
+    }
+}

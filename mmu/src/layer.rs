@@ -1,0 +1,126 @@
+//! Layers: where frames live, each with its count.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::backing::Backing;
+use crate::count::{Count, Holder, Saturated, Tally};
+use crate::gfn::{Gfn, Run};
+use crate::table::LayerId;
+
+/// Counts per chunk: one host page of them.
+const CHUNK: usize = 512;
+
+/// The counts of a layer's frames. A chunk is made when a frame in it is first claimed, so that the
+/// layer of an idle clone costs next to nothing.
+struct Counts(Box<[OnceLock<Box<[Count]>>]>);
+
+impl Counts {
+    fn new(pages: u32) -> Self {
+        Self((0..(pages as usize).div_ceil(CHUNK)).map(|_| OnceLock::new()).collect())
+    }
+
+    fn existing(&self, gfn: Gfn) -> Option<&Count> {
+        self.0[gfn.index() / CHUNK].get().map(|chunk| &chunk[gfn.index() % CHUNK])
+    }
+
+    fn get_or_make(&self, gfn: Gfn) -> &Count {
+        let chunk = self.0[gfn.index() / CHUNK]
+            .get_or_init(|| (0..CHUNK).map(|_| Count::default()).collect());
+        &chunk[gfn.index() % CHUNK]
+    }
+}
+
+/// A sparse store as large as guest memory, and one count per frame.
+///
+/// The frame for guest frame number g lies at offset g, so that neighbours in a guest are
+/// neighbours in the layer and their mappings merge. A slot whose count is free is a hole, and no
+/// window leads there.
+pub struct Layer<B: Backing> {
+    id: LayerId,
+    backing: Arc<B>,
+    store: B::Store,
+    counts: Counts,
+    live: AtomicUsize,
+}
+
+impl<B: Backing> Layer<B> {
+    /// A layer of `pages` frames, all free, over `store`.
+    pub(crate) fn new(id: LayerId, backing: Arc<B>, store: B::Store, pages: u32) -> Self {
+        Self { id, backing, store, counts: Counts::new(pages), live: AtomicUsize::new(0) }
+    }
+
+    /// Its name in the family.
+    #[must_use]
+    pub fn id(&self) -> LayerId {
+        self.id
+    }
+
+    /// Where its frames live.
+    #[must_use]
+    pub fn store(&self) -> &B::Store {
+        &self.store
+    }
+
+    /// How many frames are held.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Whether the slot may be claimed.
+    #[must_use]
+    pub fn is_free(&self, gfn: Gfn) -> bool {
+        self.counts.existing(gfn).is_none_or(Count::is_free)
+    }
+
+    /// Takes a free slot for `holder`. `false` when it is not free.
+    pub(crate) fn claim(&self, gfn: Gfn, holder: Holder) -> bool {
+        let claimed = self.counts.get_or_make(gfn).claim(holder);
+        if claimed {
+            self.live.fetch_add(1, Ordering::Relaxed);
+        }
+        claimed
+    }
+
+    /// Adds a holder to a frame that the caller keeps alive.
+    pub(crate) fn add(&self, gfn: Gfn, holder: Holder) -> Result<(), Saturated> {
+        self.counts.get_or_make(gfn).add(holder)
+    }
+
+    /// Removes a holder; the last one punches the frame.
+    pub(crate) fn let_go(&self, gfn: Gfn, holder: Holder) {
+        self.let_go_run(Run::one(gfn), holder);
+    }
+
+    /// Removes a holder from each frame of a run, and punches those that nobody else holds in as
+    /// few calls as may be.
+    pub(crate) fn let_go_run(&self, run: Run, holder: Holder) {
+        let mut dying: Option<Run> = None;
+        for gfn in run.gfns() {
+            if self.counts.get_or_make(gfn).let_go(holder) {
+                dying.get_or_insert(Run { first: gfn, pages: 0 }).pages += 1;
+            } else if let Some(run) = dying.take() {
+                self.reclaim(run);
+            }
+        }
+        if let Some(run) = dying {
+            self.reclaim(run);
+        }
+    }
+
+    fn reclaim(&self, dying: Run) {
+        self.backing.punch(&self.store, dying);
+        for gfn in dying.gfns() {
+            self.counts.get_or_make(gfn).free();
+        }
+        self.live.fetch_sub(dying.pages as usize, Ordering::Relaxed);
+    }
+
+    /// Who holds the frame now.
+    #[must_use]
+    pub fn tally(&self, gfn: Gfn) -> Tally {
+        self.counts.existing(gfn).map_or_else(Tally::default, Count::tally)
+    }
+}

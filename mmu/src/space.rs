@@ -1,0 +1,198 @@
+//! Address spaces: one guest's map from gfn to frame, and its window.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::backing::{Access, Backing};
+use crate::count::{Holder, Tally};
+use crate::error::SpaceError;
+use crate::family::Family;
+use crate::gfn::{Gfn, Run};
+use crate::holding::Holding;
+use crate::layer::Layer;
+use crate::rules::Facts;
+use crate::table::{Entry, Mapped, Table};
+
+mod birth;
+mod discard;
+mod evict;
+mod fault;
+mod fork;
+mod mappings;
+mod pin;
+mod protect;
+mod reserve;
+
+pub use pin::{FromDevice, Hold, Pin, PinRequest, ToDevice, Way};
+
+use mappings::Mappings;
+use reserve::Reserve;
+
+/// One guest's memory.
+///
+/// Every operation is *plan, then commit, or roll back*: it gathers values, asks the rules,
+/// prepares whatever may fail, and only then changes what others can see. An operation that returns
+/// an error has changed nothing.
+pub struct AddressSpace<B: Backing> {
+    id: u64,
+    family: Arc<Family<B>>,
+    window: B::Window,
+    state: RwLock<State<B>>,
+}
+
+/// What the space's lock protects.
+struct State<B: Backing> {
+    held: Holding<B>,
+    reserve: Reserve<B>,
+    mappings: Mappings<B>,
+}
+
+impl<B: Backing> State<B> {
+    /// Changes an entry whose references the caller has seen to, and keeps the count of mappings.
+    fn set(&mut self, gfn: Gfn, entry: Entry) {
+        let around = Run::one(gfn);
+        let before = mappings::cuts(&self.held.table, around);
+        self.held.table.set(gfn, entry);
+        self.mappings.changed(before, mappings::cuts(&self.held.table, around));
+    }
+}
+
+/// A mapped page: its entry and its frame's layer.
+struct Page<B: Backing> {
+    gfn: Gfn,
+    entry: Mapped,
+    layer: Arc<Layer<B>>,
+}
+
+impl<B: Backing> Page<B> {
+    fn facts(&self) -> Facts {
+        Facts {
+            writable: self.entry.writable,
+            private: self.entry.private,
+            tally: self.layer.tally(self.gfn),
+        }
+    }
+
+    fn run(&self) -> Run {
+        Run::one(self.gfn)
+    }
+}
+
+/// What a guest's memory is made of at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Census {
+    /// Pages whose frame others hold too.
+    pub shared: u64,
+    /// Pages whose frame this space alone holds.
+    pub private: u64,
+    /// Pages in the swap.
+    pub swapped: u64,
+    /// Host mappings of the window.
+    pub mappings: u64,
+}
+
+impl<B: Backing> AddressSpace<B> {
+    /// Its number in the family: children have higher ones than their parents.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The family that it shares frames with.
+    #[must_use]
+    pub fn family(&self) -> &Arc<Family<B>> {
+        &self.family
+    }
+
+    /// Where the guest's CPUs see their memory.
+    #[must_use]
+    pub fn window(&self) -> &B::Window {
+        &self.window
+    }
+
+    /// The entry of a page.
+    ///
+    /// # Errors
+    /// [`SpaceError::OutOfRange`].
+    pub fn entry(&self, gfn: Gfn) -> Result<Entry, SpaceError> {
+        self.check(gfn)?;
+        Ok(self.state.read().held.table.get(gfn))
+    }
+
+    /// A copy of the whole map, as it is now.
+    #[must_use]
+    pub fn map(&self) -> Table {
+        self.state.read().held.table.clone()
+    }
+
+    /// What the memory is made of.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let state = self.state.read();
+        let pool = self.family.pool();
+        let mut census =
+            Census { mappings: state.mappings.used() as u64, ..Census::default() };
+        for (gfn, entry) in state.held.table.iter() {
+            match entry {
+                Entry::Empty => {}
+                Entry::Swapped { .. } => census.swapped += 1,
+                Entry::Mapped(mapped) => match pool.layer(mapped.layer).tally(gfn) {
+                    Tally { refs: 1, .. } => census.private += 1,
+                    _ => census.shared += 1,
+                },
+            }
+        }
+        census
+    }
+
+    fn check(&self, gfn: Gfn) -> Result<(), SpaceError> {
+        let pages = self.family.pages();
+        if gfn.0 < pages { Ok(()) } else { Err(SpaceError::OutOfRange { gfn, pages }) }
+    }
+
+    fn no_mappings(&self, needed: usize) -> SpaceError {
+        SpaceError::NoMappings { needed, free: self.family.backing().free_mappings() }
+    }
+
+    /// The page at `gfn`, if it is mapped.
+    fn mapped(&self, state: &State<B>, gfn: Gfn) -> Option<Page<B>> {
+        match state.held.table.get(gfn) {
+            Entry::Mapped(entry) => {
+                Some(Page { gfn, entry, layer: self.family.layer(entry.layer) })
+            }
+            Entry::Empty | Entry::Swapped { .. } => None,
+        }
+    }
+
+    /// Shows in the window what `run` of the table says.
+    fn show(&self, table: &Table, run: Run) -> Result<(), SpaceError> {
+        let runs = table.runs(run, |_, entry| match entry {
+            Entry::Mapped(Mapped { layer, writable: true, .. }) => {
+                Some((layer, Access::Writable))
+            }
+            Entry::Mapped(Mapped { layer, writable: false, .. }) => {
+                Some((layer, Access::Protected))
+            }
+            Entry::Swapped { slot, .. } => {
+                Some((self.family.swap.lock().slot(slot).layer, Access::Absent))
+            }
+            Entry::Empty => None,
+        });
+        for (run, (layer, access)) in runs {
+            let layer = self.family.layer(layer);
+            self.family.backing().map(&self.window, layer.store(), run, access)?;
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backing> Drop for AddressSpace<B> {
+    fn drop(&mut self) {
+        // The window first: a frame's count drops only after no window maps it.
+        self.family.backing().unmap_all(&self.window);
+    }
+}
+
+/// The holder that an address space is.
+const MAP: Holder = Holder::Map;

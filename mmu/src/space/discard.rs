@@ -1,0 +1,60 @@
+//! Discards: a guest that says that it does not need a page's bytes any more.
+
+use super::{AddressSpace, MAP};
+use crate::backing::{Access, Backing};
+use crate::error::SpaceError;
+use crate::gfn::{Gfn, Run};
+use crate::holding::leave_swap;
+use crate::rules::Verdict;
+use crate::table::{Entry, Mapped};
+
+impl<B: Backing> AddressSpace<B> {
+    /// Makes a page read as zeros and gives its memory back, for this guest only: rule (d).
+    ///
+    /// # Errors
+    /// [`SpaceError::Busy`] or [`SpaceError::Wait`] when the rule set refuses because the frame is
+    /// pinned, or what the host said.
+    pub fn discard(&self, gfn: Gfn) -> Result<(), SpaceError> {
+        self.check(gfn)?;
+        let mut state = self.state.write();
+        let backing = self.family.backing();
+        let run = Run::one(gfn);
+        let old = state.held.table.get(gfn);
+        if let Some(page) = self.mapped(&state, gfn) {
+            let facts = page.facts();
+            match self.family.rules().on_evict(facts) {
+                Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
+                Verdict::Wait => return Err(SpaceError::Wait { gfn }),
+                Verdict::Allow => {}
+            }
+            if facts.tally.refs == 1 {
+                backing.punch(page.layer.store(), run);
+                self.family.counters.discarded.add(1);
+                return Ok(());
+            }
+        }
+        if !state.mappings.make_room(2) {
+            return Err(self.no_mappings(2));
+        }
+        let mut unwritten = state.held.table.clone();
+        unwritten.set(gfn, Entry::Empty);
+        let reserve = state.reserve.with_page(&self.family, &unwritten, gfn)?;
+        let fresh = reserve.layer_for(gfn).clone();
+        let claimed = fresh.claim(gfn, MAP);
+        debug_assert!(claimed, "{gfn}: no slot was set aside");
+        if let Err(error) = backing.map(&self.window, fresh.store(), run, Access::Writable) {
+            fresh.let_go(gfn, MAP);
+            return Err(error.into());
+        }
+        state.reserve = reserve;
+        state.set(gfn, Entry::Mapped(Mapped::own(fresh.id())));
+        match old {
+            Entry::Mapped(mapped) => self.family.layer(mapped.layer).let_go(gfn, MAP),
+            Entry::Swapped { slot, .. } => leave_swap(&self.family, slot),
+            Entry::Empty => {}
+        }
+        backing.wake(&self.window, run);
+        self.family.counters.discarded.add(1);
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! Eviction: a frame leaves for the swap, in all maps that name it.
+
+use std::sync::Arc;
+
+use parking_lot::RwLockWriteGuard;
+
+use super::{AddressSpace, MAP, Page, State};
+use crate::backing::{Backing, SwapPlace};
+use crate::count::Holder;
+use crate::error::SpaceError;
+use crate::family::{Family, Member};
+use crate::gfn::{Gfn, Run};
+use crate::holding::Holding;
+use crate::layer::Layer;
+use crate::rules::Verdict;
+use crate::swap::Slot;
+use crate::table::{Entry, LayerId, Mapped, SlotId, Table};
+
+/// A space that maps the frame, locked.
+struct Sharer<'a, B: Backing> {
+    space: &'a AddressSpace<B>,
+    state: RwLockWriteGuard<'a, State<B>>,
+    /// The slots set aside for its next copy of the page.
+    reserve: Option<super::Reserve<B>>,
+}
+
+/// All who name one frame, locked: spaces by ascending id, then images.
+struct Sharers<'a, B: Backing> {
+    spaces: Vec<Sharer<'a, B>>,
+    images: Vec<RwLockWriteGuard<'a, Holding<B>>>,
+}
+
+fn names(table: &Table, gfn: Gfn, layer: LayerId) -> Option<Mapped> {
+    match table.get(gfn) {
+        Entry::Mapped(mapped) if mapped.layer == layer => Some(mapped),
+        _ => None,
+    }
+}
+
+impl<'a, B: Backing> Sharers<'a, B> {
+    fn lock(members: &'a [Member<B>], gfn: Gfn, layer: LayerId) -> Self {
+        let mut sharers = Self { spaces: Vec::new(), images: Vec::new() };
+        for member in members {
+            if let Member::Space(space) = member {
+                let state = space.state.write();
+                if names(&state.held.table, gfn, layer).is_some() {
+                    sharers.spaces.push(Sharer { space, state, reserve: None });
+                }
+            }
+        }
+        for member in members {
+            if let Member::Image(image) = member {
+                let held = image.lock();
+                if names(&held.table, gfn, layer).is_some() {
+                    sharers.images.push(held);
+                }
+            }
+        }
+        sharers
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.spaces.len() + self.images.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Everything that may fail in the sharers' own spaces. What succeeded before a failure is
+    /// undone.
+    fn prepare(&mut self, gfn: Gfn) -> Result<(), SpaceError> {
+        for index in 0..self.spaces.len() {
+            if let Err(error) = self.spaces[index].prepare(gfn) {
+                self.spaces[..index].iter_mut().for_each(|sharer| sharer.undo(gfn));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backing> Sharer<'_, B> {
+    fn prepare(&mut self, gfn: Gfn) -> Result<(), SpaceError> {
+        if !self.state.mappings.make_room(2) {
+            return Err(self.space.no_mappings(2));
+        }
+        let family = &self.space.family;
+        let mut after = self.state.held.table.clone();
+        after.set(gfn, Entry::Empty);
+        self.reserve = Some(self.state.reserve.with_page(family, &after, gfn)?);
+        family.backing().make_absent(&self.space.window, Run::one(gfn))?;
+        Ok(())
+    }
+
+    fn undo(&mut self, gfn: Gfn) {
+        let backing = self.space.family.backing();
+        let run = Run::one(gfn);
+        backing.make_present(&self.space.window, run);
+        let entry = self.state.held.table.get(gfn);
+        if matches!(entry, Entry::Mapped(Mapped { writable: true, .. })) {
+            backing.unprotect(&self.space.window, run);
+        }
+    }
+
+    fn commit(&mut self, gfn: Gfn, slot: SlotId) {
+        if let Some(reserve) = self.reserve.take() {
+            self.state.reserve = reserve;
+        }
+        if let Some(entry) = swapped(self.state.held.table.get(gfn), slot) {
+            self.state.set(gfn, entry);
+        }
+    }
+}
+
+fn swapped(entry: Entry, slot: SlotId) -> Option<Entry> {
+    match entry {
+        Entry::Mapped(Mapped { private, .. }) => Some(Entry::Swapped { slot, private }),
+        Entry::Empty | Entry::Swapped { .. } => None,
+    }
+}
+
+impl<B: Backing> AddressSpace<B> {
+    /// Writes the frame of a page out, for all who map or name it: rule (d). Each finds it again
+    /// at its next access. Does nothing to a page that is evicted already.
+    ///
+    /// A frame that is still held otherwise, where the rule set allows that, stays in memory and
+    /// comes back as it is.
+    ///
+    /// # Errors
+    /// [`SpaceError::Busy`] or [`SpaceError::Wait`] when the rule set refuses because the frame is
+    /// pinned; [`SpaceError::Backing`] when the swap cannot take it. Everything is as before then.
+    pub fn evict(&self, gfn: Gfn) -> Result<(), SpaceError> {
+        self.check(gfn)?;
+        // No fork may add a sharer meanwhile.
+        let _cut = self.family.cut.write();
+        let members = self.family.members();
+        loop {
+            let Some(page) = self.mapped(&self.state.read(), gfn) else { return Ok(()) };
+            let mut sharers = Sharers::lock(&members, gfn, page.layer.id());
+            // Between the look and the locks a write fault may have moved this space elsewhere.
+            let own = sharers.spaces.iter().find(|sharer| sharer.space.id == self.id);
+            let Some(page) = own.and_then(|sharer| self.mapped(&sharer.state, gfn)) else {
+                continue;
+            };
+            return self.evict_from(&mut sharers, &page);
+        }
+    }
+
+    /// Whether a page is evicted although its frame is still in memory, because somebody holds it.
+    ///
+    /// # Errors
+    /// [`SpaceError::OutOfRange`].
+    pub fn in_swap_cache(&self, gfn: Gfn) -> Result<bool, SpaceError> {
+        self.check(gfn)?;
+        let state = self.state.read();
+        let Entry::Swapped { slot, .. } = state.held.table.get(gfn) else { return Ok(false) };
+        Ok(self.family.swap.lock().slot(slot).place.is_none())
+    }
+
+    fn evict_from(&self, sharers: &mut Sharers<'_, B>, page: &Page<B>) -> Result<(), SpaceError> {
+        let gfn = page.gfn;
+        let facts = page.facts();
+        match self.family.rules().on_evict(facts) {
+            Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
+            Verdict::Wait => return Err(SpaceError::Wait { gfn }),
+            Verdict::Allow => {}
+        }
+        sharers.prepare(gfn)?;
+        match write_out(&self.family, &page.layer, gfn, sharers.count()) {
+            Ok(place) => commit(&self.family, sharers, &page.layer, gfn, place),
+            Err(error) => {
+                sharers.spaces.iter_mut().for_each(|sharer| sharer.undo(gfn));
+                return Err(error);
+            }
+        }
+        self.family.counters.evicted.add(1);
+        Ok(())
+    }
+}
+
+/// Writes the frame to the swap, unless somebody beside its `sharers` still holds it.
+fn write_out<B: Backing>(
+    family: &Family<B>,
+    layer: &Arc<Layer<B>>,
+    gfn: Gfn,
+    sharers: u32,
+) -> Result<Option<SwapPlace>, SpaceError> {
+    let tally = layer.tally(gfn);
+    let others = tally.refs - sharers - u32::from(tally.swapped);
+    if !tally.swapped {
+        layer.add(gfn, Holder::Swap).map_err(SpaceError::saturated(gfn))?;
+    }
+    if others > 0 {
+        return Ok(None);
+    }
+    let written = family.backing().write_out(layer.store(), gfn);
+    if written.is_err() && !tally.swapped {
+        layer.let_go(gfn, Holder::Swap);
+    }
+    Ok(Some(written?))
+}
+
+/// Turns the sharers' entries into entries of the swap. Nothing here can fail.
+fn commit<B: Backing>(
+    family: &Family<B>,
+    sharers: &mut Sharers<'_, B>,
+    layer: &Arc<Layer<B>>,
+    gfn: Gfn,
+    place: Option<SwapPlace>,
+) {
+    let id = {
+        let mut swap = family.swap.lock();
+        let known = swap.of_frame(layer.id(), gfn);
+        let fresh = Slot { layer: layer.id(), gfn, sharers: 0, place: None };
+        let id = known.unwrap_or_else(|| swap.add(fresh));
+        let slot = swap.slot(id);
+        slot.sharers += sharers.count();
+        slot.place = place;
+        id
+    };
+    if place.is_some() {
+        family.backing().punch(layer.store(), Run::one(gfn));
+    }
+    for sharer in &mut sharers.spaces {
+        sharer.commit(gfn, id);
+        layer.let_go(gfn, MAP);
+    }
+    for image in &mut sharers.images {
+        if let Some(entry) = swapped(image.table.get(gfn), id) {
+            image.table.set(gfn, entry);
+        }
+        layer.let_go(gfn, Holder::Image);
+    }
+}

@@ -1,0 +1,173 @@
+//! Pins: values whose existence keeps a frame where a device can reach it.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{AddressSpace, Page, State};
+use crate::backing::Backing;
+use crate::count::Holder;
+use crate::error::SpaceError;
+use crate::family::Family;
+use crate::gfn::Gfn;
+use crate::layer::Layer;
+use crate::rules::{BeforePin, Direction, Duration};
+use crate::table::{Entry, Mapped};
+
+/// One reference on one frame, wherever its guest moves on to.
+struct Grip<B: Backing> {
+    family: Arc<Family<B>>,
+    layer: Arc<Layer<B>>,
+    gfn: Gfn,
+    holder: Holder,
+}
+
+impl<B: Backing> Drop for Grip<B> {
+    fn drop(&mut self) {
+        self.layer.let_go(self.gfn, self.holder);
+        self.family.backing().pins_changed();
+    }
+}
+
+/// A transient host reference that is not a pin: it keeps the frame alive, and nothing else.
+pub struct Hold<B: Backing>(Grip<B>);
+
+impl<B: Backing> Hold<B> {
+    /// The frame: its layer and its place there.
+    #[must_use]
+    pub fn frame(&self) -> (&Arc<Layer<B>>, Gfn) {
+        (&self.0.layer, self.0.gfn)
+    }
+}
+
+/// The device writes guest memory (a virtio-blk read).
+#[derive(Clone, Copy, Debug)]
+pub struct FromDevice;
+
+/// The device reads guest memory (a virtio-blk write).
+#[derive(Clone, Copy, Debug)]
+pub struct ToDevice;
+
+/// A direction as a type.
+pub trait Way {
+    /// The same as a value.
+    const DIRECTION: Direction;
+}
+
+impl Way for FromDevice {
+    const DIRECTION: Direction = Direction::FromDevice;
+}
+
+impl Way for ToDevice {
+    const DIRECTION: Direction = Direction::ToDevice;
+}
+
+/// A device's hold on one frame of guest memory, by direction.
+///
+/// While a pin lives, its frame is not freed and, unless the rule set is unsafe, stays mapped where
+/// it is in the space that pinned it. Drop it when the completion has been *read*, not before.
+pub struct Pin<B: Backing, D> {
+    grip: Grip<B>,
+    way: PhantomData<D>,
+}
+
+impl<B: Backing, D> Pin<B, D> {
+    /// The frame: its layer and its place there.
+    #[must_use]
+    pub fn frame(&self) -> (&Arc<Layer<B>>, Gfn) {
+        (&self.grip.layer, self.grip.gfn)
+    }
+
+    /// As what the frame's count knows it.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.grip.holder
+    }
+}
+
+/// How a pin is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinRequest {
+    /// For how long.
+    pub duration: Duration,
+    /// `false` for a reference that the rules are not told about: only experiments want that.
+    pub counted: bool,
+}
+
+impl PinRequest {
+    /// A pin for one request, as transfers take it.
+    pub const TRANSFER: Self = Self { duration: Duration::Short, counted: true };
+}
+
+impl<B: Backing> AddressSpace<B> {
+    /// Pins the frame of `gfn` for a device transfer, after breaking COW where the rules want it:
+    /// rules (b) and (e).
+    ///
+    /// Pins of pages that are exclusively writable already do not exclude each other.
+    ///
+    /// # Errors
+    /// [`SpaceError::Wait`] when the write fault would have to wait for other pins,
+    /// [`SpaceError::Saturated`], [`SpaceError::OutOfRange`], or what the host said.
+    pub fn pin<D: Way>(
+        &self,
+        gfn: Gfn,
+        request: PinRequest,
+    ) -> Result<Pin<B, D>, SpaceError> {
+        self.check(gfn)?;
+        let PinRequest { duration, counted } = request;
+        let holder = match counted {
+            true => Holder::Pin(D::DIRECTION, duration),
+            false => Holder::Transient,
+        };
+        let way = PhantomData;
+        {
+            let state = self.state.read();
+            if let Some(page) = self.mapped(&state, gfn)
+                && page.entry.writable
+            {
+                return Ok(Pin { grip: self.grip(page, holder)?, way });
+            }
+        }
+        let mut state = self.state.write();
+        let page = self.present(&mut state, gfn)?;
+        match self.family.rules().before_pin(page.facts(), D::DIRECTION, duration, counted) {
+            BeforePin::Nothing => {}
+            BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
+            BeforePin::MakePrivate => {
+                state.set(gfn, Entry::Mapped(Mapped { private: true, ..page.entry }));
+            }
+            BeforePin::Unshare => {
+                if !state.mappings.make_room(2) {
+                    return Err(self.no_mappings(2));
+                }
+                let entry = Mapped { writable: false, private: true, layer: page.entry.layer };
+                self.replace(&mut state, &page, entry)?;
+                self.family.counters.unshared.add(1);
+            }
+        }
+        let page = self.present(&mut state, gfn)?;
+        Ok(Pin { grip: self.grip(page, holder)?, way })
+    }
+
+    /// Takes a transient reference on the frame of `gfn`, which the rules do not know as a pin.
+    ///
+    /// # Errors
+    /// [`SpaceError::Saturated`], [`SpaceError::OutOfRange`], or what the host said.
+    pub fn hold(&self, gfn: Gfn) -> Result<Hold<B>, SpaceError> {
+        self.check(gfn)?;
+        let mut state = self.state.write();
+        let page = self.present(&mut state, gfn)?;
+        Ok(Hold(self.grip(page, Holder::Transient)?))
+    }
+
+    /// The page at `gfn`, read back first if it was evicted.
+    fn present(&self, state: &mut State<B>, gfn: Gfn) -> Result<Page<B>, SpaceError> {
+        self.bring_back(state, gfn)?;
+        Ok(self.mapped(state, gfn).expect("a page that was brought back is mapped"))
+    }
+
+    fn grip(&self, page: Page<B>, holder: Holder) -> Result<Grip<B>, SpaceError> {
+        let Page { gfn, layer, .. } = page;
+        layer.add(gfn, holder).map_err(SpaceError::saturated(gfn))?;
+        Ok(Grip { family: Arc::clone(&self.family), layer, gfn, holder })
+    }
+}

@@ -1,0 +1,191 @@
+//! The address map of a space or an image: one small entry per guest frame.
+//!
+//! Entries stand in chunks that maps share until one of them changes an entry, so that a hundred
+//! clones of a snapshot do not hold a hundred copies of its map.
+
+use std::sync::Arc;
+
+use crate::gfn::{Gfn, Run};
+
+#[cfg(test)]
+mod tests;
+
+/// Which layer of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LayerId(pub u32);
+
+/// Which shared place in the swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u32);
+
+/// What a guest frame number leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// Nothing yet: only in maps under construction.
+    Empty,
+    /// A frame of a layer, at the same offset.
+    Mapped(Mapped),
+    /// Content that was evicted.
+    Swapped {
+        /// Where, and shared with whom.
+        slot: SlotId,
+        /// The private bit that the page had, and gets back.
+        private: bool,
+    },
+}
+
+/// An entry that leads to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mapped {
+    /// The layer.
+    pub layer: LayerId,
+    /// Writes go straight to the frame.
+    pub writable: bool,
+    /// The private bit of the rule sets that have one.
+    pub private: bool,
+}
+
+impl Mapped {
+    /// The entry of a page that its space alone may reach and write.
+    #[must_use]
+    pub fn own(layer: LayerId) -> Self {
+        Self { layer, writable: true, private: true }
+    }
+}
+
+/// An [`Entry`] in 32 bits: kind (2), writable, private, and 28 bits of layer or slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Packed(u32);
+
+const MAPPED: u32 = 1 << 30;
+const SWAPPED: u32 = 2 << 30;
+const KIND: u32 = 3 << 30;
+const WRITABLE: u32 = 1 << 29;
+const PRIVATE: u32 = 1 << 28;
+const NUMBER: u32 = PRIVATE - 1;
+
+impl Packed {
+    fn new(entry: Entry) -> Self {
+        let bit = |set: bool, bit: u32| if set { bit } else { 0 };
+        Self(match entry {
+            Entry::Empty => 0,
+            Entry::Mapped(Mapped { layer, writable, private }) => {
+                MAPPED | bit(writable, WRITABLE) | bit(private, PRIVATE) | (layer.0 & NUMBER)
+            }
+            Entry::Swapped { slot, private } => {
+                SWAPPED | bit(private, PRIVATE) | (slot.0 & NUMBER)
+            }
+        })
+    }
+
+    fn entry(self) -> Entry {
+        let number = self.0 & NUMBER;
+        let private = self.0 & PRIVATE != 0;
+        match self.0 & KIND {
+            MAPPED => Entry::Mapped(Mapped {
+                layer: LayerId(number),
+                writable: self.0 & WRITABLE != 0,
+                private,
+            }),
+            SWAPPED => Entry::Swapped { slot: SlotId(number), private },
+            _ => Entry::Empty,
+        }
+    }
+}
+
+/// Entries per chunk, unless the guest is smaller: 2 MiB of guest memory, 2 KiB of map.
+const CHUNK: usize = 512;
+
+/// A map from gfn to entry.
+#[derive(Clone)]
+pub struct Table {
+    pages: u32,
+    chunks: Vec<Arc<[Packed]>>,
+}
+
+impl Table {
+    /// A map of `pages` frames that all have the same entry.
+    #[must_use]
+    pub fn filled(pages: u32, entry: Entry) -> Self {
+        let chunk: Arc<[Packed]> = vec![Packed::new(entry); CHUNK.min(pages as usize)].into();
+        Self { pages, chunks: vec![chunk; (pages as usize).div_ceil(CHUNK)] }
+    }
+
+    /// How many frames the map covers.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// Every frame of the map.
+    #[must_use]
+    pub fn all(&self) -> Run {
+        Run::new(0, self.pages)
+    }
+
+    /// The entry of `gfn`.
+    ///
+    /// # Panics
+    /// When `gfn` is outside the map, as indexing does.
+    #[must_use]
+    pub fn get(&self, gfn: Gfn) -> Entry {
+        debug_assert!(gfn.0 < self.pages);
+        self.chunks[gfn.index() / CHUNK][gfn.index() % CHUNK].entry()
+    }
+
+    /// Changes the entry of `gfn`. A chunk that other maps share is copied first.
+    ///
+    /// # Panics
+    /// When `gfn` is outside the map, as indexing does.
+    pub fn set(&mut self, gfn: Gfn, entry: Entry) {
+        debug_assert!(gfn.0 < self.pages);
+        Arc::make_mut(&mut self.chunks[gfn.index() / CHUNK])[gfn.index() % CHUNK] =
+            Packed::new(entry);
+    }
+
+    /// The map with `change` applied to every entry. Chunks in which nothing changes stay shared.
+    #[must_use]
+    pub fn map(&self, change: impl Fn(Entry) -> Entry) -> Self {
+        let mut memo = (Packed::new(Entry::Empty), Packed::new(change(Entry::Empty)));
+        let mut changed = |packed: Packed| {
+            if packed != memo.0 {
+                memo = (packed, Packed::new(change(packed.entry())));
+            }
+            memo.1
+        };
+        let chunk = |chunk: &Arc<[Packed]>| {
+            let new: Arc<[Packed]> = chunk.iter().map(|&packed| changed(packed)).collect();
+            if new == *chunk { Arc::clone(chunk) } else { new }
+        };
+        Self { pages: self.pages, chunks: self.chunks.iter().map(chunk).collect() }
+    }
+
+    /// Entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Gfn, Entry)> + '_ {
+        self.entries(self.all())
+    }
+
+    /// The entries of a run, in order.
+    pub fn entries(&self, run: Run) -> impl Iterator<Item = (Gfn, Entry)> + '_ {
+        run.gfns().map(|gfn| (gfn, self.get(gfn)))
+    }
+
+    /// The maximal runs of neighbours for which `key` gives the same `Some`.
+    pub fn runs<K: PartialEq + Copy>(
+        &self,
+        within: Run,
+        key: impl Fn(Gfn, Entry) -> Option<K>,
+    ) -> Vec<(Run, K)> {
+        let mut runs: Vec<(Run, K)> = Vec::new();
+        for (gfn, entry) in self.entries(within) {
+            let Some(key) = key(gfn, entry) else { continue };
+            match runs.last_mut() {
+                Some((run, last)) if *last == key && run.first.0 + run.pages == gfn.0 => {
+                    run.pages += 1;
+                }
+                _ => runs.push((Run::one(gfn), key)),
+            }
+        }
+        runs
+    }
+}
