@@ -1,0 +1,45 @@
+//! Why a guest was not made, forked or saved.
+
+use pincow_mmu::SpaceError;
+use pincow_mmu::host::TrapError;
+use thiserror::Error;
+
+use crate::kvm::KvmError;
+use crate::machine::{MachineError, PauseError};
+
+/// Why a guest was not made, forked or saved.
+#[derive(Debug, Error)]
+pub enum GuestError {
+    /// The guest would be larger than the host.
+    #[error(
+        "the guest wants {wanted} MiB of memory and this host has {present} MiB: give it less \
+         (--memory)"
+    )]
+    TooLarge {
+        /// What was asked for, in MiB.
+        wanted: u64,
+        /// What there is, in MiB.
+        present: u64,
+    },
+    /// A size that no guest can have.
+    #[error("{bytes:#x} bytes of guest memory: choose a multiple of 2 MiB, at least 8 MiB")]
+    Size {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// This host cannot run the backing.
+    #[error(transparent)]
+    Backing(#[from] TrapError),
+    /// The memory refused.
+    #[error("guest memory: {0}")]
+    Space(#[from] SpaceError),
+    /// The machine refused.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The guest could not be paused.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
+    /// A vCPU's state could not be read.
+    #[error("saving the guest's state: {0}")]
+    Save(#[from] KvmError),
+}

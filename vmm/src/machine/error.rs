@@ -1,0 +1,74 @@
+//! What can go wrong with a machine.
+
+use thiserror::Error;
+use vmm_sys_util::errno;
+
+use super::Stopped;
+use crate::boot::BootError;
+use crate::devices::BusError;
+use crate::devices::serial::SerialRestoreError;
+use crate::kvm::{KvmError, RestoreError};
+
+/// Why a machine was not made or started.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// The payload or the size of the guest is wrong.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// KVM refused.
+    #[error("creating the virtual machine: {0}")]
+    Kvm(#[from] KvmError),
+    /// Two devices have the same addresses.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The saved machine has another layout, or is for other memory.
+    #[error("the saved machine cannot be restored: {reason}")]
+    State {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A saved vCPU was refused.
+    #[error("restoring vCPU {vcpu}: {source}")]
+    Restore {
+        /// Which vCPU.
+        vcpu: u32,
+        /// Which part of it.
+        source: RestoreError,
+    },
+    /// The saved serial port was refused.
+    #[error(transparent)]
+    Serial(#[from] SerialRestoreError),
+    /// The signal that interrupts vCPUs could not be set up.
+    #[error("installing the handler of real-time signal {signal}: {errno}")]
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// What the kernel answered.
+        errno: errno::Error,
+    },
+    /// A vCPU got no thread.
+    #[error("starting the thread of vCPU {vcpu}: {reason}: raise the limit of threads (ulimit -u)")]
+    Thread {
+        /// Which vCPU.
+        vcpu: u32,
+        /// What the host answered.
+        reason: String,
+    },
+    /// The guest has ended already.
+    #[error("the guest has ended: {reason}")]
+    Stopped {
+        /// Why.
+        reason: Stopped,
+    },
+}
+
+/// Why a machine was not paused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PauseError {
+    /// The guest has ended already.
+    #[error("the guest cannot be paused, it has ended: {reason}")]
+    Stopped {
+        /// Why.
+        reason: Stopped,
+    },
+}
