@@ -124,6 +124,20 @@ impl<B: Backing> Family<B> {
         self.pool.read().iter().map(|layer| look(layer.store())).collect()
     }
 
+    /// How many frames are held by more than one holder, and how many by one.
+    #[must_use]
+    pub fn frames(&self) -> (u64, u64) {
+        let pool = self.pool.read();
+        let frames = pool.iter().flat_map(|layer| {
+            (0..self.pages).map(|number| layer.tally(Gfn(number)).refs)
+        });
+        frames.fold((0, 0), |(shared, private), refs| match refs {
+            0 => (shared, private),
+            1 => (shared, private + 1),
+            _ => (shared + 1, private),
+        })
+    }
+
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,7 +1,10 @@
 //! The pincow virtual machine monitor.
 
 pub mod boot;
+pub mod cli;
+pub mod demo;
 pub mod devices;
+pub mod drive;
 pub mod guest;
 pub mod kvm;
 pub mod machine;

@@ -1,3 +1,7 @@
 //! The `pincow` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pincow_vmm::cli::main()
+}

@@ -28,6 +28,12 @@ impl Snapshot {
         Guest::resume(&self.realm, self.image.spawn()?, serial, &self.state)
     }
 
+    /// What its guests share.
+    #[must_use]
+    pub fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+
     /// The memory.
     #[must_use]
     pub fn image(&self) -> &Arc<TrapImage> {

@@ -1,0 +1,75 @@
+//! The `pincow` command: each subcommand in a file of its own.
+//!
+//! Data goes to stdout, talk to stderr. With `--json` stdout holds JSON and nothing else. Exit
+//! status 0 means that all is well, 1 that something was found, and 2 that the command could not do
+//! its work: bad input, or a host that lacks something.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod demo;
+mod doctor;
+mod failure;
+mod guest_args;
+mod memory_size;
+mod progress;
+mod rules;
+mod run;
+mod spread;
+
+use failure::Failure;
+use guest_args::GuestArgs;
+
+/// What most commands end with.
+type Outcome = Result<ExitCode, Failure>;
+
+/// Fork running KVM guests, and lose, tear and leak nothing.
+///
+/// A guest's memory is a set of reference-counted frames that parent, children and snapshots share
+/// copy-on-write. One count per frame decides whether a write may reuse it, whether a fork may share
+/// it and whether it may be evicted.
+#[derive(Parser)]
+#[command(name = "pincow", version, max_term_width = 100)]
+#[command(after_help = "Start with `pincow doctor`, which says what this host offers, and \
+`pincow demo`, which shows what pincow does.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Demo(demo::Args),
+    #[command(subcommand)]
+    Rules(rules::Command),
+    #[command(subcommand)]
+    Bench(bench::Command),
+    Doctor(doctor::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else is bad input.
+            let status = if error.use_stderr() { failure::STATUS } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Rules(command) => rules::run(command),
+        Command::Bench(command) => bench::run(command),
+        Command::Doctor(args) => doctor::run(&args),
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("pincow: {failure}");
+        ExitCode::from(failure::STATUS)
+    })
+}

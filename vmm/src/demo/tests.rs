@@ -1,0 +1,49 @@
+//! A small demo on the real KVM, and the shape of what it says.
+
+use std::sync::Arc;
+
+use pincow_mmu::rules::{RuleSet, Rules};
+
+use super::*;
+use crate::kvm::tests::host;
+
+struct Nobody;
+
+impl Audience for Nobody {
+    fn step(&mut self, _: &str, _: u32, _: u32) {}
+}
+
+fn small(set: RuleSet, vcpus: u32) -> Plan {
+    Plan { memory_bytes: 32 << 20, vcpus, rules: Rules::from(set), clones: 4, forks: 3 }
+}
+
+fn show(host: &Arc<Host>, plan: &Plan) -> Report {
+    let report = run(host, plan, &mut Nobody).unwrap();
+    assert_eq!(report.violations, Vec::<String>::new());
+    report
+}
+
+#[test]
+fn every_rule_set_shows_the_whole_demo() {
+    let Some(host) = host() else { return };
+    for set in RuleSet::ALL {
+        let report = show(&host, &small(set, 1));
+        assert_eq!((report.clones_ok, report.forks_ok), (4, 3), "{set}");
+        assert!(report.forked_mid_run >= 2, "{set}: {}", report.forked_mid_run);
+        assert!(report.memory.unique < report.memory.as_if_copied / 10, "{set}");
+    }
+}
+
+#[test]
+fn guests_with_two_vcpus_are_forked_too() {
+    let Some(host) = host() else { return };
+    let report = show(&host, &small(RuleSet::default(), 2));
+    assert_eq!((report.clones_ok, report.forks_ok), (4, 3));
+}
+
+#[test]
+fn a_guest_that_is_too_small_is_refused() {
+    let Some(host) = host() else { return };
+    let plan = Plan { memory_bytes: 16 << 20, ..small(RuleSet::default(), 1) };
+    assert!(matches!(run(&host, &plan, &mut Nobody), Err(DemoError::TooSmall { .. })));
+}
