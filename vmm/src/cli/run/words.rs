@@ -1,0 +1,68 @@
+//! The words of the console.
+
+use std::num::ParseIntError;
+
+use pincow_guest_protocol::Command;
+
+/// What somebody wants who typed a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wish {
+    Nothing,
+    Help,
+    Guests,
+    Fork,
+    Switch(usize),
+    Ask(Command),
+    End(u64),
+}
+
+pub(super) const HELP: &str = "\
+  ping                     ask the guest whether it is there
+  puts                     let it print a line on its serial port
+  fill FIRST PAGES SEED    write pages: every word is a function of seed, page and place
+  check FIRST PAGES SEED   count the words that differ from what fill writes
+  sum FIRST PAGES          checksum of pages
+  read ADDRESS             one word
+  write ADDRESS VALUE      one word
+  fork                     fork the guest as it is; the child is the next number
+  guests                   list the guests
+  guest N                  talk to guest N (the first one is 0)
+  fault, panic             let it crash
+  exit [CODE]              end the guest
+Page numbers begin at 0x400 (4 MiB). Numbers are decimal, or hexadecimal with 0x.";
+
+fn number(word: &str) -> Result<u64, String> {
+    let parsed: Result<u64, ParseIntError> = match word.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => word.parse(),
+    };
+    parsed.map_err(|_| format!("`{word}` is not a number"))
+}
+
+/// Reads a line; the error says what is wrong with it.
+pub(super) fn read(line: &str) -> Result<Wish, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let Some((&verb, rest)) = words.split_first() else { return Ok(Wish::Nothing) };
+    let numbers: Vec<u64> = rest.iter().map(|word| number(word)).collect::<Result<_, _>>()?;
+    Ok(match (verb, numbers[..].as_ref()) {
+        ("help", []) => Wish::Help,
+        ("ping", []) => Wish::Ask(Command::Ping),
+        ("puts", []) => Wish::Ask(Command::Puts),
+        ("fill", &[first, pages, seed]) => Wish::Ask(Command::Fill { first, pages, seed }),
+        ("check", &[first, pages, seed]) => Wish::Ask(Command::Check { first, pages, seed }),
+        ("sum", &[first, pages]) => Wish::Ask(Command::Sum { first, pages }),
+        ("read", &[address]) => Wish::Ask(Command::Read { address }),
+        ("write", &[address, value]) => Wish::Ask(Command::Write { address, value }),
+        ("fault", []) => Wish::Ask(Command::Fault),
+        ("panic", []) => Wish::Ask(Command::Panic),
+        ("fork", []) => Wish::Fork,
+        ("guests", []) => Wish::Guests,
+        ("guest", &[number]) => Wish::Switch(usize::try_from(number).unwrap_or(usize::MAX)),
+        ("exit", []) => Wish::End(0),
+        ("exit", &[code]) => Wish::End(code),
+        _ => return Err(format!("`{line}` is not understood; try help")),
+    })
+}
+
+#[cfg(test)]
+mod tests;

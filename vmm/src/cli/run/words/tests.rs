@@ -1,0 +1,30 @@
+//! Lines that are understood, and lines that are not.
+
+use super::*;
+
+#[test]
+fn lines_become_wishes() {
+    assert_eq!(read("  "), Ok(Wish::Nothing));
+    assert_eq!(read("ping"), Ok(Wish::Ask(Command::Ping)));
+    let fill = Command::Fill { first: 0x400, pages: 16, seed: 7 };
+    assert_eq!(read("fill 0x400 16 7"), Ok(Wish::Ask(fill)));
+    assert_eq!(read("exit 3"), Ok(Wish::End(3)));
+}
+
+#[test]
+fn other_lines_are_refused_with_a_reason() {
+    for line in ["pong", "fill 1 2", "fill 1 2 x", "guest", "ping 1", "exit -1"] {
+        assert!(read(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn help_names_every_word_that_is_understood() {
+    for line in HELP.lines().filter(|line| line.starts_with("  ")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(!words.is_empty());
+        let numbers = words[1..].iter().filter(|word| word.chars().all(char::is_uppercase));
+        let example = format!("{} {}", words[0], numbers.map(|_| "1 ").collect::<String>());
+        assert!(read(example.trim()).is_ok() || words[0] == "fault,", "{example}");
+    }
+}
