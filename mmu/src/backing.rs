@@ -77,7 +77,8 @@ pub trait Backing: Send + Sync + 'static {
         access: Access,
     ) -> Result<(), BackingError>;
 
-    /// Makes `run`, shown as writable before, trap on writes.
+    /// Makes `run`, all of which is mapped and present, trap on writes. Pages that do so already
+    /// may be among it.
     fn protect(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
 
     /// Lifts the protection of `run`. Wakes who waits there.

@@ -49,7 +49,8 @@ pub enum Holder {
 pub struct Tally {
     /// All references.
     pub refs: u32,
-    /// Address spaces that map the frame.
+    /// Address maps that lead to the frame, of spaces and of images. An image is the map of a guest
+    /// that does not run: what tells `mapcount` from the other sets is that it ignores pins.
     pub maps: u32,
     /// Pins of devices that write it.
     pub write_pins: u32,
@@ -105,12 +106,12 @@ const ALLOCATED: u64 = 1 << 63;
 /// The field that a holder has beside `refs`, if any.
 fn own_field(holder: Holder) -> Option<&'static Field> {
     match holder {
-        Holder::Map => Some(&MAPS),
+        Holder::Map | Holder::Image => Some(&MAPS),
         Holder::Swap => Some(&SWAPPED),
         Holder::Pin(Direction::FromDevice, _) => Some(&WRITE_PINS),
         Holder::Pin(Direction::ToDevice, Duration::Short) => Some(&SHORT_READS),
         Holder::Pin(Direction::ToDevice, Duration::Long) => Some(&LONG_READS),
-        Holder::Image | Holder::Transient => None,
+        Holder::Transient => None,
     }
 }
 

@@ -12,6 +12,10 @@ use parking_lot::Mutex;
 use crate::backing::{Access, Backing, BackingError, SwapPlace};
 use crate::gfn::{Gfn, Run};
 
+mod flaw;
+
+pub use flaw::Flaw;
+
 /// A page: what its two halves hold.
 pub type Content = [u64; 2];
 
@@ -38,6 +42,14 @@ pub struct Handle {
     number: usize,
     objects: Arc<Mutex<Objects>>,
     window: bool,
+}
+
+impl Handle {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
 }
 
 impl Drop for Handle {
@@ -67,13 +79,21 @@ pub struct Fake {
     mappings: usize,
     /// Calls that may fail until one does; 0 for never.
     fuse: AtomicU64,
+    flaw: Flaw,
 }
 
 impl Fake {
     /// A backing for guests of `pages` frames, with `mappings` host mappings to spare.
     #[must_use]
     pub fn new(pages: u32, mappings: usize) -> Self {
-        Self { pages, objects: Arc::default(), mappings, fuse: AtomicU64::new(0) }
+        let (objects, fuse) = Default::default();
+        Self { pages, objects, mappings, fuse, flaw: Flaw::None }
+    }
+
+    /// The same, but wrong.
+    #[must_use]
+    pub fn with(self, flaw: Flaw) -> Self {
+        Self { flaw, ..self }
     }
 
     /// Makes the `nth` call from now that may fail do so (1 is the next one).
@@ -86,12 +106,17 @@ impl Fake {
         self.fuse.swap(0, Ordering::Relaxed) > 0
     }
 
-    fn may_fail(&self, operation: &'static str, at: impl ToString) -> Result<(), BackingError> {
+    /// Whether the next call is the one that is to fail.
+    fn strikes(&self) -> bool {
         let lit = self.fuse.load(Ordering::Relaxed);
         if lit > 0 {
             self.fuse.store(lit - 1, Ordering::Relaxed);
         }
-        if lit != 1 {
+        lit == 1
+    }
+
+    fn may_fail(&self, operation: &'static str, at: impl ToString) -> Result<(), BackingError> {
+        if !self.strikes() {
             return Ok(());
         }
         Err(BackingError {
@@ -154,6 +179,19 @@ impl Fake {
         }
     }
 
+    /// What a window shows at a page: which store, and how.
+    #[must_use]
+    pub fn shown(&self, window: &Handle, gfn: Gfn) -> Option<(usize, Access)> {
+        let view = *slot(&mut self.objects.lock(), window, gfn);
+        view.map(|view| (view.store, view.access))
+    }
+
+    /// How many mappings are reserved.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        self.objects.lock().reserved
+    }
+
     /// How many stores, windows and places in the swap there are.
     #[must_use]
     pub fn objects(&self) -> (usize, usize, usize) {
@@ -203,6 +241,9 @@ impl Backing for Fake {
 
     fn copy(&self, from: &Handle, to: &Handle, run: Run) -> Result<(), BackingError> {
         self.may_fail("copy", run)?;
+        if self.flaw == Flaw::SkipsCopy {
+            return Ok(());
+        }
         let mut objects = self.objects.lock();
         for gfn in run.gfns() {
             let content = *frame(&mut objects, from.number, gfn);
@@ -212,6 +253,9 @@ impl Backing for Fake {
     }
 
     fn punch(&self, store: &Handle, run: Run) {
+        if self.flaw == Flaw::SkipsPunch {
+            return;
+        }
         let mut objects = self.objects.lock();
         for gfn in run.gfns() {
             *frame(&mut objects, store.number, gfn) = Content::default();
@@ -234,9 +278,12 @@ impl Backing for Fake {
     }
 
     fn protect(&self, window: &Handle, run: Run) -> Result<(), BackingError> {
-        self.may_fail("protect", run)?;
-        set_access(&mut self.objects.lock(), window, run, Access::Protected);
-        Ok(())
+        let failed = self.may_fail("protect", run);
+        if self.flaw != Flaw::SkipsProtect && (failed.is_ok() || self.flaw == Flaw::ProtectsAndFails)
+        {
+            set_access(&mut self.objects.lock(), window, run, Access::Protected);
+        }
+        failed
     }
 
     fn unprotect(&self, window: &Handle, run: Run) {
@@ -282,7 +329,7 @@ impl Backing for Fake {
 
     fn reserve_mappings(&self, mappings: usize) -> bool {
         let mut objects = self.objects.lock();
-        let fits = objects.reserved + mappings <= self.mappings;
+        let fits = !self.strikes() && objects.reserved + mappings <= self.mappings;
         if fits {
             objects.reserved += mappings;
         }
@@ -290,7 +337,9 @@ impl Backing for Fake {
     }
 
     fn return_mappings(&self, mappings: usize) {
-        self.objects.lock().reserved -= mappings;
+        if self.flaw != Flaw::KeepsMappings {
+            self.objects.lock().reserved -= mappings;
+        }
     }
 
     fn free_mappings(&self) -> usize {

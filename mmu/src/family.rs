@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -50,8 +50,8 @@ impl<B: Backing> WeakMember<B> {
 /// └─ a space       ascending by id where several are taken; the fault thread takes one
 ///    └─ an image   its map changes only when its frames are evicted
 ///       ├─ members
-///       ├─ swap
-///       └─ pool    the list of layers; claims and counts below it are atomics
+///       └─ swap
+///          └─ pool the list of layers; claims and counts below it are atomics
 /// ```
 /// Nobody who holds any of them touches a window: the fault that this may raise needs a space.
 pub struct Family<B: Backing> {
@@ -64,6 +64,9 @@ pub struct Family<B: Backing> {
     pub(crate) swap: Mutex<Swap>,
     pool: RwLock<Pool<B>>,
     pub(crate) counters: Counters,
+    /// References that the rules do not know as pins. Raised before one is taken, lowered after it
+    /// is let go.
+    pub(crate) transients: AtomicUsize,
 }
 
 impl<B: Backing> Family<B> {
@@ -80,6 +83,7 @@ impl<B: Backing> Family<B> {
             swap: Mutex::new(Swap::default()),
             pool: RwLock::new(Pool::default()),
             counters: Counters::default(),
+            transients: AtomicUsize::new(0),
         })
     }
 
@@ -170,6 +174,15 @@ impl<B: Backing> Family<B> {
         drop(removed);
     }
 
+    /// Removes a holder from each frame of a run. With its last frame a layer that no space owns
+    /// goes, too.
+    pub(crate) fn let_go(&self, layer: &Layer<B>, run: Run, holder: Holder) {
+        layer.let_go(run, holder);
+        if layer.live() == 0 {
+            self.give_back([]);
+        }
+    }
+
     /// A slot at `gfn` for a copy that belongs to no space, in any layer that nobody owns.
     pub(crate) fn claim_anywhere(
         &self,
@@ -181,8 +194,7 @@ impl<B: Backing> Family<B> {
             Some(layer) => Ok(layer),
             None => {
                 let layer = self.take_layer(&[Run::one(gfn)])?;
-                let claimed = layer.claim(gfn, holder);
-                debug_assert!(claimed, "the slot of a taken layer is free");
+                layer.take(gfn, holder);
                 self.give_back([Arc::clone(&layer)]);
                 Ok(layer)
             }

@@ -7,7 +7,8 @@ use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::{Gfn, Run};
-use crate::table::{Entry, LayerId, Table};
+use crate::layer::Layer;
+use crate::table::{Entry, LayerId, SlotId, Table};
 
 /// A table and the references of its entries. Dropping it gives them back, which is also how a
 /// half-made child is undone.
@@ -29,13 +30,11 @@ impl<B: Backing> Holding<B> {
         holder: Holder,
         table: Table,
     ) -> Result<Self, SpaceError> {
-        let pages = table.pages();
         let refused = take_references(family, holder, &table);
         if let Some(gfn) = refused {
             release(family, holder, &table, Run::new(0, gfn.0));
             return Err(SpaceError::Saturated { gfn });
         }
-        debug_assert_eq!(table.pages(), pages);
         Ok(Self::adopt(Arc::clone(family), holder, table))
     }
 
@@ -56,17 +55,16 @@ fn take_references<B: Backing>(
     holder: Holder,
     table: &Table,
 ) -> Option<Gfn> {
-    let pool = family.pool();
-    let mut last: Option<(LayerId, _)> = None;
+    // The layer is kept from page to page, not the pool's lock: the swap's comes before it.
+    let mut last: Option<(LayerId, Arc<Layer<B>>)> = None;
     for (gfn, entry) in table.iter() {
         match entry {
             Entry::Empty => {}
             Entry::Swapped { slot, .. } => family.swap.lock().slot(slot).sharers += 1,
             Entry::Mapped(mapped) => {
-                let layer = match last {
-                    Some((id, layer)) if id == mapped.layer => layer,
-                    _ => last.insert((mapped.layer, pool.layer(mapped.layer))).1,
-                };
+                let known = last.take().filter(|(id, _)| *id == mapped.layer);
+                let (_, layer) =
+                    last.insert(known.unwrap_or_else(|| (mapped.layer, family.layer(mapped.layer))));
                 if layer.add(gfn, holder).is_err() {
                     return Some(gfn);
                 }
@@ -83,7 +81,7 @@ fn release<B: Backing>(family: &Family<B>, holder: Holder, table: &Table, run: R
         Entry::Empty | Entry::Swapped { .. } => None,
     });
     for (run, layer) in mapped {
-        family.layer(layer).let_go_run(run, holder);
+        family.let_go(&family.layer(layer), run, holder);
     }
     for (_, entry) in table.entries(run) {
         if let Entry::Swapped { slot, .. } = entry {
@@ -94,12 +92,12 @@ fn release<B: Backing>(family: &Family<B>, holder: Holder, table: &Table, run: R
 
 /// Takes one sharer from a slot of the swap. With the last, its place and its reference on the
 /// frame go.
-pub(crate) fn leave_swap<B: Backing>(family: &Family<B>, slot: crate::table::SlotId) {
+pub(crate) fn leave_swap<B: Backing>(family: &Family<B>, slot: SlotId) {
     let gone = family.swap.lock().leave(slot);
     if let Some(slot) = gone {
         if let Some(place) = slot.place {
             family.backing().forget(place);
         }
-        family.layer(slot.layer).let_go(slot.gfn, Holder::Swap);
+        family.let_go(&family.layer(slot.layer), Run::one(slot.gfn), Holder::Swap);
     }
 }

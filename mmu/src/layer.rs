@@ -14,20 +14,25 @@ const CHUNK: usize = 512;
 
 /// The counts of a layer's frames. A chunk is made when a frame in it is first claimed, so that the
 /// layer of an idle clone costs next to nothing.
-struct Counts(Box<[OnceLock<Box<[Count]>>]>);
+struct Counts {
+    pages: usize,
+    chunks: Box<[OnceLock<Box<[Count]>>]>,
+}
 
 impl Counts {
     fn new(pages: u32) -> Self {
-        Self((0..(pages as usize).div_ceil(CHUNK)).map(|_| OnceLock::new()).collect())
+        let pages = pages as usize;
+        let chunks = (0..pages.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect();
+        Self { pages, chunks }
     }
 
     fn existing(&self, gfn: Gfn) -> Option<&Count> {
-        self.0[gfn.index() / CHUNK].get().map(|chunk| &chunk[gfn.index() % CHUNK])
+        self.chunks[gfn.index() / CHUNK].get().map(|chunk| &chunk[gfn.index() % CHUNK])
     }
 
     fn get_or_make(&self, gfn: Gfn) -> &Count {
-        let chunk = self.0[gfn.index() / CHUNK]
-            .get_or_init(|| (0..CHUNK).map(|_| Count::default()).collect());
+        let chunk = self.chunks[gfn.index() / CHUNK]
+            .get_or_init(|| (0..CHUNK.min(self.pages)).map(|_| Count::default()).collect());
         &chunk[gfn.index() % CHUNK]
     }
 }
@@ -63,10 +68,11 @@ impl<B: Backing> Layer<B> {
         &self.store
     }
 
-    /// How many frames are held.
+    /// How many frames are held. 0 is exact for a layer that nobody allocates from, and says that
+    /// all its slots are free.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.live.load(Ordering::Acquire)
     }
 
     /// Whether the slot may be claimed.
@@ -84,19 +90,25 @@ impl<B: Backing> Layer<B> {
         claimed
     }
 
+    /// Takes a slot that was set aside for `holder`, and that nobody else may take.
+    ///
+    /// # Panics
+    /// When it is not free: two guests would share a frame that both may write.
+    pub(crate) fn take(&self, gfn: Gfn, holder: Holder) {
+        assert!(self.claim(gfn, holder), "{gfn}: the slot that was set aside is not free");
+    }
+
     /// Adds a holder to a frame that the caller keeps alive.
     pub(crate) fn add(&self, gfn: Gfn, holder: Holder) -> Result<(), Saturated> {
         self.counts.get_or_make(gfn).add(holder)
     }
 
-    /// Removes a holder; the last one punches the frame.
-    pub(crate) fn let_go(&self, gfn: Gfn, holder: Holder) {
-        self.let_go_run(Run::one(gfn), holder);
-    }
-
     /// Removes a holder from each frame of a run, and punches those that nobody else holds in as
     /// few calls as may be.
-    pub(crate) fn let_go_run(&self, run: Run, holder: Holder) {
+    ///
+    /// [`Family::let_go`](crate::Family) is for callers: it also removes a layer that nobody needs
+    /// any more.
+    pub(crate) fn let_go(&self, run: Run, holder: Holder) {
         let mut dying: Option<Run> = None;
         for gfn in run.gfns() {
             if self.counts.get_or_make(gfn).let_go(holder) {
@@ -115,7 +127,8 @@ impl<B: Backing> Layer<B> {
         for gfn in dying.gfns() {
             self.counts.get_or_make(gfn).free();
         }
-        self.live.fetch_sub(dying.pages as usize, Ordering::Relaxed);
+        // Release, and Acquire in `live`: who finds 0 finds all slots free.
+        self.live.fetch_sub(dying.pages as usize, Ordering::Release);
     }
 
     /// Who holds the frame now.

@@ -10,6 +10,8 @@ pub mod gfn;
 mod holding;
 pub mod host;
 pub mod image;
+#[cfg(test)]
+mod laws;
 pub mod layer;
 pub mod live;
 pub mod rules;

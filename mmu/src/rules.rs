@@ -89,7 +89,8 @@ pub enum Mutant {
     ProtectClearsPrivate,
     /// A fork leaves the parent's private bit set.
     ForkKeepsParentPrivate,
-    /// A write reuses the page when one page table maps it.
+    /// A write reuses the page when one page table maps it, whoever else holds it: pins, or the
+    /// swap for a sharer that has not come back yet.
     ReuseByMapcount,
     /// What comes back from the swap is always private.
     SwapInPrivate,
@@ -199,6 +200,12 @@ impl From<RuleSet> for Rules {
 }
 
 impl Rules {
+    /// Whether writable pages may be reachable from elsewhere, against rule (b).
+    #[must_use]
+    pub fn is_broken(self) -> bool {
+        self.set.is_unsafe() || self.mutant.is_some()
+    }
+
     fn lacks(self, rule: Mutant) -> bool {
         self.mutant == Some(rule)
     }
@@ -215,7 +222,10 @@ impl Rules {
     #[must_use]
     pub fn on_write(self, facts: Facts) -> OnWrite {
         let Facts { private, tally, .. } = facts;
-        if self.set == RuleSet::Mapcount || self.lacks(Mutant::ReuseByMapcount) {
+        if self.lacks(Mutant::ReuseByMapcount) {
+            return if tally.maps == 1 { OnWrite::Reuse } else { OnWrite::Copy };
+        }
+        if self.set == RuleSet::Mapcount {
             return if tally.maps == 1 && !tally.swapped { OnWrite::Reuse } else { OnWrite::Copy };
         }
         if tally.refs == 1 || (self.set.has_private_bit() && private) {

@@ -1,6 +1,7 @@
 //! Address spaces: one guest's map from gfn to frame, and its window.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::RwLock;
 
@@ -66,12 +67,23 @@ struct Page<B: Backing> {
 }
 
 impl<B: Backing> Page<B> {
-    fn facts(&self) -> Facts {
-        Facts {
-            writable: self.entry.writable,
-            private: self.entry.private,
-            tally: self.layer.tally(self.gfn),
-        }
+    /// What the rules want to know.
+    ///
+    /// The alarm of the whole design stands here: under the space's lock, a writable page is
+    /// reachable from its own page table alone, and what else raises its count is a pin. A rule set
+    /// that is known to be wrong may break it, and so may references that were never introduced as
+    /// pins, while there are any.
+    fn facts(&self, family: &Family<B>) -> Facts {
+        let strangers = family.transients.load(Ordering::Acquire) > 0;
+        let tally = self.layer.tally(self.gfn);
+        let Mapped { writable, private, .. } = self.entry;
+        let excused = strangers || family.rules().is_broken();
+        debug_assert!(
+            excused || !writable || tally.refs == 1 + tally.pins(),
+            "{}: writable, and held by something else than pins: {tally:?}",
+            self.gfn,
+        );
+        Facts { writable, private, tally }
     }
 
     fn run(&self) -> Run {
@@ -132,7 +144,7 @@ impl<B: Backing> AddressSpace<B> {
         let state = self.state.read();
         let pool = self.family.pool();
         let mut census =
-            Census { mappings: state.mappings.used() as u64, ..Census::default() };
+            Census { mappings: mappings::count(&state.held.table) as u64, ..Census::default() };
         for (gfn, entry) in state.held.table.iter() {
             match entry {
                 Entry::Empty => {}
@@ -146,13 +158,36 @@ impl<B: Backing> AddressSpace<B> {
         census
     }
 
+    /// Whether the count of mappings is right, and within what was reserved.
+    #[cfg(test)]
+    pub(crate) fn check_mappings(&self) -> Result<(), String> {
+        let state = self.state.read();
+        state.mappings.check(&state.held.table)
+    }
+
     fn check(&self, gfn: Gfn) -> Result<(), SpaceError> {
         let pages = self.family.pages();
         if gfn.0 < pages { Ok(()) } else { Err(SpaceError::OutOfRange { gfn, pages }) }
     }
 
-    fn no_mappings(&self, needed: usize) -> SpaceError {
-        SpaceError::NoMappings { needed, free: self.family.backing().free_mappings() }
+    /// Runs an operation that may need `more` further mappings. If it fails, the budget gets back
+    /// what was taken from it.
+    fn with_room<T>(
+        &self,
+        state: &mut State<B>,
+        more: usize,
+        operation: impl FnOnce(&mut State<B>) -> Result<T, SpaceError>,
+    ) -> Result<T, SpaceError> {
+        let before = state.mappings.reserved();
+        let needed = state.mappings.charged() + more;
+        if !state.mappings.make_room(needed) {
+            return Err(state.mappings.refusal(needed));
+        }
+        let done = operation(state);
+        if done.is_err() {
+            state.mappings.return_down_to(before);
+        }
+        done
     }
 
     /// The page at `gfn`, if it is mapped.

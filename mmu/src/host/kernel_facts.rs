@@ -165,11 +165,13 @@ fn an_absent_page_traps_until_it_is_filled_and_is_protected_then() {
         assert_eq!(kind, Some(Kind::ReadOfHole));
         scene.splice_in(8, 0xAB);
         scene.window.make_present(Run::one(Gfn(8)));
+        scene.window.wake(Run::one(Gfn(8)));
         assert_eq!(reader.join().expect("reader"), 0xAB);
         let (kind, writer) = scene.access(scope, 9, true);
         assert_eq!(kind, Some(Kind::WriteToHole));
         scene.splice_in(9, 0xCD);
         scene.window.make_present(Run::one(Gfn(9)));
+        scene.window.wake(Run::one(Gfn(9)));
         let again = scene.event(Duration::from_secs(5)).expect("the retried write traps");
         assert!(again.protected);
         scene.window.unprotect(Run::one(Gfn(9)));

@@ -114,12 +114,14 @@ impl Window {
     }
 
     /// Lets reads through again. A page that the store still lacks becomes zeros, at once.
+    ///
+    /// Who waits is woken by whoever answers the fault, once all of it is done: a writer that went
+    /// on here would only fault again, on the protection that is about to be lifted.
     pub(super) fn make_present(&self, run: Run) {
         for gfn in run.gfns() {
             // It fails where nothing is registered any more: nobody waits there.
             let _ = self.family.uffd.fill_with_zeros(self.start(Run::one(gfn)));
         }
-        self.wake(run);
     }
 
     /// Wakes who waits in a fault on `run`.

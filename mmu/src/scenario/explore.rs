@@ -3,20 +3,28 @@
 //! A state is a script that leads to it; the explorer runs the script again for each operation that
 //! could follow. Two scripts lead to the same state when nothing that follows could tell them
 //! apart: see [`canonical`](super::canonical). Breadth first, so the first script that shows a kind of
-//! finding is as short as any.
+//! finding is as short as any. Several threads visit states; what they bring is entered in the order
+//! of the states, so that the result does not depend on how many they are.
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZero;
 
-use super::canonical::{Key, canonical};
-use super::{Finding, Limits, Model, Op, Runner, Scope, moves};
+use super::canonical::{Key, View};
+use super::{Finding, Limits, Model, Op, Runner};
 use crate::error::SpaceError;
 use crate::rules::Rules;
 
 #[cfg(test)]
 mod tests;
+mod visit;
+
+use visit::{Visit, visit};
+
+/// States that are visited between two looks at the progress.
+const BATCH: usize = 2048;
 
 /// What an exploration found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
     /// How many states were reached.
     pub states: usize,
@@ -32,23 +40,47 @@ pub struct Explored {
 struct Node {
     parent: usize,
     op: Option<Op>,
+    depth: usize,
 }
 
 /// An exploration under way.
 pub struct Explorer {
     rules: Rules,
     limits: Limits,
+    most_states: usize,
+    threads: usize,
     nodes: Vec<Node>,
     seen: HashSet<Key>,
     findings: BTreeMap<Finding, Vec<Op>>,
 }
 
 impl Explorer {
-    /// An exploration of `rules` within `limits`.
+    /// An exploration of `rules` within `limits`, on all CPUs, until every state was seen.
     #[must_use]
     pub fn new(rules: Rules, limits: Limits) -> Self {
-        let nodes = vec![Node { parent: 0, op: None }];
-        Self { rules, limits, nodes, seen: HashSet::new(), findings: BTreeMap::new() }
+        Self {
+            rules,
+            limits,
+            most_states: usize::MAX,
+            threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+            nodes: vec![Node { parent: 0, op: None, depth: 0 }],
+            seen: HashSet::new(),
+            findings: BTreeMap::new(),
+        }
+    }
+
+    /// Stops, incomplete, when more than `states` were reached.
+    #[must_use]
+    pub fn at_most(mut self, states: usize) -> Self {
+        self.most_states = states;
+        self
+    }
+
+    /// Uses so many threads.
+    #[must_use]
+    pub fn on_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
     }
 
     /// Explores until everything was seen or `go_on`, which is told the number of states reached
@@ -58,107 +90,92 @@ impl Explorer {
     /// When the core fails in a way that is not a refusal: a mistake in the core.
     pub fn run(
         mut self,
-        mut go_on: impl FnMut(usize, usize) -> bool,
+        go_on: impl FnMut(usize, usize) -> bool,
     ) -> Result<Explored, SpaceError> {
-        self.seen.insert(self.replay(&[], |runner| Ok(canonical(runner)))?);
-        let mut at = 0;
-        let mut depth = 0;
-        while at < self.nodes.len() {
-            if at.is_multiple_of(256) && !go_on(self.nodes.len(), self.nodes.len() - at) {
-                return Ok(self.result(false, depth));
-            }
-            let path = self.path(at);
-            depth = depth.max(path.len());
-            self.visit(at, path)?;
-            at += 1;
-        }
-        Ok(self.result(true, depth))
+        let complete = self.explore(go_on)?;
+        let depth = self.nodes.last().map_or(0, |node| node.depth);
+        Ok(Explored { states: self.nodes.len(), complete, depth, findings: self.findings })
     }
 
-    fn result(self, complete: bool, depth: usize) -> Explored {
-        Explored { states: self.nodes.len(), complete, depth, findings: self.findings }
+    /// A script for every state, after an exploration like [`run`](Self::run).
+    #[cfg(test)]
+    fn scripts(
+        mut self,
+        go_on: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Vec<Op>>, SpaceError> {
+        self.explore(go_on)?;
+        let script = |at| self.path(at).into_iter().cloned().collect();
+        Ok((0..self.nodes.len()).map(script).collect())
+    }
+
+    /// Whether all states were visited.
+    fn explore(
+        &mut self,
+        mut go_on: impl FnMut(usize, usize) -> bool,
+    ) -> Result<bool, SpaceError> {
+        let mut model = Model::of(self.rules);
+        self.seen.insert(View::of(&Runner::new(&mut model)?).key());
+        let mut at = 0;
+        while at < self.nodes.len() {
+            let reached = self.nodes.len();
+            if reached > self.most_states || !go_on(reached, reached - at) {
+                break;
+            }
+            let end = reached.min(at + BATCH);
+            for (parent, visit) in (at..end).zip(self.visit_all(at, end)) {
+                self.enter(parent, visit?);
+            }
+            at = end;
+        }
+        Ok(at == self.nodes.len())
+    }
+
+    /// The states from `at` to `end`, visited by all threads, in order.
+    fn visit_all(&self, at: usize, end: usize) -> Vec<Result<Visit, SpaceError>> {
+        let threads = self.threads.min(end - at);
+        let mut shares: Vec<_> = std::thread::scope(|scope| {
+            let share = |first| move || (at + first..end).step_by(threads).map(|at| self.visit(at));
+            let workers: Vec<_> = (1..threads)
+                .map(|first| scope.spawn(move || share(first)().collect::<Vec<_>>()))
+                .collect();
+            let mut shares = vec![share(0)().collect::<Vec<_>>()];
+            shares.extend(workers.into_iter().map(|worker| match worker.join() {
+                Ok(share) => share,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }));
+            shares.into_iter().map(Vec::into_iter).collect()
+        });
+        (0..end - at).filter_map(|nth| shares[nth % threads].next()).collect()
+    }
+
+    fn visit(&self, at: usize) -> Result<Visit, SpaceError> {
+        visit(self.rules, self.limits, &self.path(at), |key| self.seen.contains(key))
     }
 
     /// The script that leads to a state.
-    fn path(&self, mut at: usize) -> Vec<Op> {
-        let mut path = Vec::new();
+    fn path(&self, mut at: usize) -> Vec<&Op> {
+        let mut path = Vec::with_capacity(self.nodes[at].depth);
         while let Some(op) = &self.nodes[at].op {
-            path.push(op.clone());
+            path.push(op);
             at = self.nodes[at].parent;
         }
         path.reverse();
         path
     }
 
-    /// Tries everything that could come next in one state.
-    fn visit(&mut self, at: usize, path: Vec<Op>) -> Result<(), SpaceError> {
-        let (next, after_looking) = self.replay(&path, |runner| {
-            let next = moves(&living(runner), self.limits);
-            let before = canonical(runner);
-            // Reads of what is present change nothing, so all of them fit in one run.
-            let mut seen = Vec::new();
-            for op in next.iter().filter(|op| only_looks(op)) {
-                seen.push((op.clone(), findings_of(runner, op)?));
+    /// Enters what was seen from one state.
+    fn enter(&mut self, parent: usize, visit: Visit) {
+        for (finding, op) in visit.findings {
+            if !self.findings.contains_key(&finding) {
+                let path = self.path(parent).into_iter().cloned().chain([op]).collect();
+                self.findings.insert(finding, path);
             }
-            let unchanged = canonical(runner) == before;
-            Ok((next, unchanged.then_some(seen)))
-        })?;
-        let looked = after_looking.is_some();
-        for (op, findings) in after_looking.into_iter().flatten() {
-            self.note(&path, &op, findings);
         }
-        for op in next {
-            if looked && only_looks(&op) {
-                continue;
-            }
-            let (findings, key) = self.replay(&path, |runner| {
-                let findings = findings_of(runner, &op)?;
-                Ok((findings, canonical(runner)))
-            })?;
-            self.note(&path, &op, findings);
+        let depth = self.nodes[parent].depth + 1;
+        for (op, key) in visit.onward {
             if self.seen.insert(key) {
-                self.nodes.push(Node { parent: at, op: Some(op) });
+                self.nodes.push(Node { parent, op: Some(op), depth });
             }
         }
-        Ok(())
     }
-
-    fn note(&mut self, path: &[Op], op: &Op, findings: Vec<Finding>) {
-        for finding in findings {
-            self.findings.entry(finding).or_insert_with(|| [path, std::slice::from_ref(op)].concat());
-        }
-    }
-
-    /// Runs a script on a fresh model, then `then`.
-    fn replay<T>(
-        &self,
-        path: &[Op],
-        then: impl FnOnce(&mut Runner<'_, Model>) -> Result<T, SpaceError>,
-    ) -> Result<T, SpaceError> {
-        let mut model = Model::of(self.rules);
-        let mut runner = Runner::new(&mut model)?;
-        for op in path {
-            runner.step(op)?;
-        }
-        then(&mut runner)
-    }
-}
-
-fn only_looks(op: &Op) -> bool {
-    matches!(op, Op::Read(_) | Op::DmaRead(_))
-}
-
-/// What a step adds to the findings.
-fn findings_of(runner: &mut Runner<'_, Model>, op: &Op) -> Result<Vec<Finding>, SpaceError> {
-    runner.forget_findings();
-    runner.step(op)?;
-    Ok(runner.checker().findings().iter().copied().collect())
-}
-
-/// The names that really live: a drain may have taken pins that the script still knows.
-fn living(runner: &Runner<'_, Model>) -> Scope {
-    Scope::of(
-        runner.guests().map(|(name, _, _)| (name.clone(), runner.hold(name).is_some())),
-        runner.pins().map(|(name, pin, _)| (name.clone(), pin.direction())),
-    )
 }

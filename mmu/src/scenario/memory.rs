@@ -93,6 +93,13 @@ impl Address {
     }
 }
 
+/// Waits until the answer to an access's fault is in the books. The access itself goes on as soon as
+/// the page is shown, which is a moment before.
+fn settle(space: &AddressSpace<Trap>, gfn: Gfn) -> Result<(), SpaceError> {
+    // Whoever answers holds the space's lock until everything is counted; this takes it, too.
+    space.write_waits(gfn).map(drop)
+}
+
 fn device_address(layer: &Layer<Trap>, gfn: Gfn) -> Address {
     Address(layer.store().address(gfn))
 }
@@ -114,7 +121,7 @@ impl Reach for Trap {
         }
         // SAFETY: the space keeps its window mapped.
         unsafe { Address(space.window().address(gfn)).fill(SECTOR_B, stamp) };
-        Ok(())
+        settle(space, gfn)
     }
 
     fn cpu_read(&self, space: &Arc<AddressSpace<Self>>, gfn: Gfn) -> Result<Page, SpaceError> {
@@ -124,7 +131,9 @@ impl Reach for Trap {
             space.fault(gfn, false)?;
         }
         // SAFETY: the space keeps its window mapped.
-        Ok(unsafe { Address(space.window().address(gfn)).page() })
+        let seen = unsafe { Address(space.window().address(gfn)).page() };
+        settle(space, gfn)?;
+        Ok(seen)
     }
 
     fn device_write(&self, layer: &Layer<Self>, gfn: Gfn, stamp: Stamp) {

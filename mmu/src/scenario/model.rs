@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Lab, Page, Reach, Stamp};
 use crate::error::SpaceError;
-use crate::fake::{Content, Fake};
+use crate::fake::Fake;
 use crate::family::Family;
 use crate::gfn::Gfn;
 use crate::layer::Layer;
@@ -26,14 +26,15 @@ impl Model {
     }
 
     /// What a frame of the page holds, or held when it was evicted.
-    pub(super) fn content(&self, layer: LayerId) -> Content {
+    pub(super) fn content(&self, layer: LayerId) -> Page {
         let (family, gfn) = (self.family(), self.gfn());
         let mut swap = family.swap.lock();
         let place = swap.of_frame(layer, gfn).and_then(|id| swap.slot(id).place);
-        match place {
+        let [a, b] = match place {
             Some(place) => family.backing().swapped(place),
             None => family.backing().device_read(family.layer(layer).store(), gfn),
-        }
+        };
+        Page { a: Stamp(a), b: Stamp(b) }
     }
 }
 

@@ -23,12 +23,19 @@ pub struct Limits {
 /// that is free, so that scripts which differ in names only are not listed twice.
 #[must_use]
 pub fn moves(scope: &Scope, limits: Limits) -> Vec<Op> {
+    moves_among(scope, scope, limits)
+}
+
+/// The moves of those who live according to `scope`, in a script that introduced `names`: some of
+/// these do not live, because their operation was refused or a drain took them, and still must not
+/// be given to others.
+pub(super) fn moves_among(scope: &Scope, names: &Scope, limits: Limits) -> Vec<Op> {
     let mut ops = Vec::new();
     let child = free_name([ROOT.to_owned()].into_iter().chain(numbered("C")), |name| {
-        scope.guests().any(|(taken, _)| taken == name)
+        names.guests().any(|(taken, _)| taken == name)
     });
     let child = child.filter(|_| scope.guests().len() < limits.guests);
-    let pin = free_name(numbered("p"), |name| scope.pins().any(|(taken, _)| taken == name));
+    let pin = free_name(numbered("p"), |name| names.pins().any(|(taken, _)| taken == name));
     let pin = pin.filter(|_| scope.pins().len() < limits.pins);
     for (guest, held) in scope.guests() {
         of_guest(guest, &mut ops);

@@ -103,12 +103,6 @@ impl<'p, P: Place> Runner<'p, P> {
         self.place
     }
 
-    /// The place, to look at.
-    #[must_use]
-    pub fn lab(&self) -> &P {
-        self.place
-    }
-
     /// Starts to collect findings anew.
     pub fn forget_findings(&mut self) {
         self.checker.forget_findings();

@@ -10,6 +10,7 @@ use super::{AddressSpace, MAP, State};
 use crate::backing::Backing;
 use crate::error::SpaceError;
 use crate::family::Family;
+use crate::gfn::Run;
 use crate::holding::Holding;
 use crate::table::{Entry, Mapped, Table};
 
@@ -19,13 +20,12 @@ impl<B: Backing> AddressSpace<B> {
     /// # Errors
     /// When the host fails or has no mappings left.
     pub fn root(family: &Arc<Family<B>>) -> Result<Arc<Self>, SpaceError> {
-        let owned = Owned::take(family, &[])?;
+        let owned = Owned::take(family, &[Run::new(0, family.pages())])?;
         let own = Entry::Mapped(Mapped::own(owned.layer.id()));
         let table = Table::filled(family.pages(), own);
         let mappings = Mappings::reserve(family.backing(), &table)?;
         for gfn in table.all().gfns() {
-            let claimed = owned.layer.claim(gfn, MAP);
-            debug_assert!(claimed, "a layer that was taken without needs is free");
+            owned.layer.take(gfn, MAP);
         }
         let reserve = Reserve::of_root(owned, family.pages(), mappings.block_pages);
         let held = Holding::adopt(Arc::clone(family), MAP, table);

@@ -21,7 +21,7 @@ impl<B: Backing> AddressSpace<B> {
         let run = Run::one(gfn);
         let old = state.held.table.get(gfn);
         if let Some(page) = self.mapped(&state, gfn) {
-            let facts = page.facts();
+            let facts = page.facts(&self.family);
             match self.family.rules().on_evict(facts) {
                 Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
                 Verdict::Wait => return Err(SpaceError::Wait { gfn }),
@@ -33,23 +33,24 @@ impl<B: Backing> AddressSpace<B> {
                 return Ok(());
             }
         }
-        if !state.mappings.make_room(2) {
-            return Err(self.no_mappings(2));
-        }
-        let mut unwritten = state.held.table.clone();
-        unwritten.set(gfn, Entry::Empty);
-        let reserve = state.reserve.with_page(&self.family, &unwritten, gfn)?;
-        let fresh = reserve.layer_for(gfn).clone();
-        let claimed = fresh.claim(gfn, MAP);
-        debug_assert!(claimed, "{gfn}: no slot was set aside");
-        if let Err(error) = backing.map(&self.window, fresh.store(), run, Access::Writable) {
-            fresh.let_go(gfn, MAP);
-            return Err(error.into());
-        }
-        state.reserve = reserve;
-        state.set(gfn, Entry::Mapped(Mapped::own(fresh.id())));
+        self.with_room(&mut state, 2, |state| {
+            let mut unwritten = state.held.table.clone();
+            unwritten.set(gfn, Entry::Empty);
+            let reserve = state.reserve.with_page(&self.family, &unwritten, gfn)?;
+            let fresh = reserve.layer_for(gfn).clone();
+            fresh.take(gfn, MAP);
+            if let Err(error) = backing.map(&self.window, fresh.store(), run, Access::Writable) {
+                self.family.let_go(&fresh, run, MAP);
+                return Err(error.into());
+            }
+            state.reserve = reserve;
+            state.set(gfn, Entry::Mapped(Mapped::own(fresh.id())));
+            Ok(())
+        })?;
         match old {
-            Entry::Mapped(mapped) => self.family.layer(mapped.layer).let_go(gfn, MAP),
+            Entry::Mapped(mapped) => {
+                self.family.let_go(&self.family.layer(mapped.layer), run, MAP);
+            }
             Entry::Swapped { slot, .. } => leave_swap(&self.family, slot),
             Entry::Empty => {}
         }

@@ -22,6 +22,8 @@ struct Sharer<'a, B: Backing> {
     state: RwLockWriteGuard<'a, State<B>>,
     /// The slots set aside for its next copy of the page.
     reserve: Option<super::Reserve<B>>,
+    /// What the space had of the budget of mappings before.
+    reserved: usize,
 }
 
 /// All who name one frame, locked: spaces by ascending id, then images.
@@ -44,7 +46,8 @@ impl<'a, B: Backing> Sharers<'a, B> {
             if let Member::Space(space) = member {
                 let state = space.state.write();
                 if names(&state.held.table, gfn, layer).is_some() {
-                    sharers.spaces.push(Sharer { space, state, reserve: None });
+                    let reserved = state.mappings.reserved();
+                    sharers.spaces.push(Sharer { space, state, reserve: None, reserved });
                 }
             }
         }
@@ -78,15 +81,13 @@ impl<'a, B: Backing> Sharers<'a, B> {
 
 impl<B: Backing> Sharer<'_, B> {
     fn prepare(&mut self, gfn: Gfn) -> Result<(), SpaceError> {
-        if !self.state.mappings.make_room(2) {
-            return Err(self.space.no_mappings(2));
-        }
-        let family = &self.space.family;
-        let mut after = self.state.held.table.clone();
-        after.set(gfn, Entry::Empty);
-        self.reserve = Some(self.state.reserve.with_page(family, &after, gfn)?);
-        family.backing().make_absent(&self.space.window, Run::one(gfn))?;
-        Ok(())
+        let (space, reserve) = (self.space, &mut self.reserve);
+        space.with_room(&mut self.state, 2, |state| {
+            let mut after = state.held.table.clone();
+            after.set(gfn, Entry::Empty);
+            *reserve = Some(state.reserve.with_page(&space.family, &after, gfn)?);
+            Ok(space.family.backing().make_absent(&space.window, Run::one(gfn))?)
+        })
     }
 
     fn undo(&mut self, gfn: Gfn) {
@@ -97,6 +98,7 @@ impl<B: Backing> Sharer<'_, B> {
         if matches!(entry, Entry::Mapped(Mapped { writable: true, .. })) {
             backing.unprotect(&self.space.window, run);
         }
+        self.state.mappings.return_down_to(self.reserved);
     }
 
     fn commit(&mut self, gfn: Gfn, slot: SlotId) {
@@ -156,7 +158,7 @@ impl<B: Backing> AddressSpace<B> {
 
     fn evict_from(&self, sharers: &mut Sharers<'_, B>, page: &Page<B>) -> Result<(), SpaceError> {
         let gfn = page.gfn;
-        let facts = page.facts();
+        let facts = page.facts(&self.family);
         match self.family.rules().on_evict(facts) {
             Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
             Verdict::Wait => return Err(SpaceError::Wait { gfn }),
@@ -192,7 +194,7 @@ fn write_out<B: Backing>(
     }
     let written = family.backing().write_out(layer.store(), gfn);
     if written.is_err() && !tally.swapped {
-        layer.let_go(gfn, Holder::Swap);
+        layer.let_go(Run::one(gfn), Holder::Swap);
     }
     Ok(Some(written?))
 }
@@ -220,12 +222,12 @@ fn commit<B: Backing>(
     }
     for sharer in &mut sharers.spaces {
         sharer.commit(gfn, id);
-        layer.let_go(gfn, MAP);
+        layer.let_go(Run::one(gfn), MAP);
     }
     for image in &mut sharers.images {
         if let Some(entry) = swapped(image.table.get(gfn), id) {
             image.table.set(gfn, entry);
         }
-        layer.let_go(gfn, Holder::Image);
+        layer.let_go(Run::one(gfn), Holder::Image);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{AddressSpace, MAP, Page, State, mappings};
 use crate::backing::{Access, Backing, BackingError};
-use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::gfn::{Gfn, Run};
 use crate::holding::leave_swap;
+use crate::layer::Layer;
 use crate::rules::OnWrite;
 use crate::table::{Entry, Mapped};
 
@@ -16,7 +16,8 @@ impl<B: Backing> AddressSpace<B> {
     /// # Errors
     /// [`SpaceError::Wait`] when the rule set lets writers wait for pins: try again when pins were
     /// let go. [`SpaceError::Backing`] when the host fails; slots and mappings were set aside
-    /// beforehand, so what remains is a lack of memory or a broken swap file.
+    /// beforehand, so what remains is a lack of memory or a broken swap file. A page that was read
+    /// back from the swap before that stays: no guest can tell.
     pub fn fault(&self, gfn: Gfn, write: bool) -> Result<(), SpaceError> {
         self.check(gfn)?;
         let mut state = self.state.write();
@@ -40,7 +41,7 @@ impl<B: Backing> AddressSpace<B> {
         self.check(gfn)?;
         let page = self.mapped(&self.state.read(), gfn);
         Ok(page.is_some_and(|page| {
-            !page.entry.writable && self.family.rules().on_write(page.facts()) == OnWrite::Wait
+            !page.entry.writable && self.family.rules().on_write(page.facts(&self.family)) == OnWrite::Wait
         }))
     }
 
@@ -70,7 +71,7 @@ impl<B: Backing> AddressSpace<B> {
             layer.add(gfn, MAP).map_err(SpaceError::saturated(gfn))?;
             if let Some(place) = slot.place {
                 if let Err(error) = backing.read_in(place, layer.store(), gfn) {
-                    layer.let_go(gfn, MAP);
+                    layer.let_go(Run::one(gfn), MAP);
                     return Err(error.into());
                 }
                 backing.forget(place);
@@ -95,90 +96,92 @@ impl<B: Backing> AddressSpace<B> {
         if page.entry.writable {
             return Ok(());
         }
-        match self.family.rules().on_write(page.facts()) {
-            OnWrite::Reuse => {
-                state.set(gfn, Entry::Mapped(Mapped::own(page.entry.layer)));
-                self.family.backing().unprotect(&self.window, page.run());
-                self.family.counters.reused.add(1);
-            }
-            OnWrite::Copy => {
-                if !state.mappings.make_room(2) {
-                    self.copy_block_around(state, gfn)?;
-                }
-                self.replace(state, &page, Mapped::own(page.entry.layer))?;
-                self.family.counters.copied.add(1);
-            }
-            OnWrite::Wait => return Err(SpaceError::Wait { gfn }),
+        let facts = page.facts(&self.family);
+        let decision = self.family.rules().on_write(facts);
+        if decision == OnWrite::Wait {
+            return Err(SpaceError::Wait { gfn });
         }
-        Ok(())
+        let (before, needed) = (state.mappings.reserved(), state.mappings.charged() + 2);
+        if !state.mappings.make_room(needed) && self.may_move(&page) {
+            return Ok(self.copy_block(state, gfn)?);
+        }
+        if decision == OnWrite::Reuse {
+            state.set(gfn, Entry::Mapped(Mapped::own(page.entry.layer)));
+            self.family.backing().unprotect(&self.window, page.run());
+            self.family.counters.reused.add(1);
+            return Ok(());
+        }
+        let copied = self.replace(state, page.run(), &page.layer);
+        match copied {
+            Ok(()) => self.family.counters.copied.add(1),
+            Err(_) => state.mappings.return_down_to(before),
+        }
+        Ok(copied?)
     }
 
-    /// Gives a page a frame of its own with the same bytes, under an entry like `like`.
-    pub(super) fn replace(
-        &self,
-        state: &mut State<B>,
-        page: &Page<B>,
-        like: Mapped,
-    ) -> Result<(), BackingError> {
-        self.replace_run(state, page.run(), page, like)
-    }
-
-    /// [`replace`](Self::replace) for neighbours whose frames are in the layer of `page`.
-    fn replace_run(
+    /// Gives neighbours, whose frames are in one layer, writable frames of their own with the same
+    /// bytes.
+    fn replace(
         &self,
         state: &mut State<B>,
         run: Run,
-        page: &Page<B>,
-        like: Mapped,
+        from: &Layer<B>,
     ) -> Result<(), BackingError> {
         let backing = self.family.backing();
         let target = state.reserve.layer_for(run.first).clone();
-        for gfn in run.gfns() {
-            let claimed = target.claim(gfn, MAP);
-            debug_assert!(claimed, "{gfn}: no slot was set aside for the copy");
-        }
-        let access = if like.writable { Access::Writable } else { Access::Protected };
+        run.gfns().for_each(|gfn| target.take(gfn, MAP));
         let shown = backing
-            .copy(page.layer.store(), target.store(), run)
-            .and_then(|()| backing.map(&self.window, target.store(), run, access));
+            .copy(from.store(), target.store(), run)
+            .and_then(|()| backing.map(&self.window, target.store(), run, Access::Writable));
         if let Err(error) = shown {
-            target.let_go_run(run, MAP);
+            self.family.let_go(&target, run, MAP);
             return Err(error);
         }
-        let entry = Entry::Mapped(Mapped { layer: target.id(), ..like });
+        let entry = Entry::Mapped(Mapped::own(target.id()));
         let before = mappings::cuts(&state.held.table, run);
         for gfn in run.gfns() {
             state.held.table.set(gfn, entry);
         }
         state.mappings.changed(before, mappings::cuts(&state.held.table, run));
-        page.layer.let_go_run(run, Holder::Map);
+        self.family.let_go(from, run, MAP);
         Ok(())
     }
 
-    /// Copies every shared, unpinned page around `gfn` (but not `gfn` itself unless it is one of a
-    /// run) so that the block becomes one mapping: for when the host has no mappings to spare.
-    fn copy_block_around(&self, state: &mut State<B>, gfn: Gfn) -> Result<(), BackingError> {
-        let rules = self.family.rules();
-        let block = state.reserve.block(gfn, self.family.pages());
-        let pool = self.family.pool();
-        let runs = state.held.table.runs(block, |other, entry| match entry {
-            Entry::Mapped(mapped) if !mapped.writable && other != gfn => {
-                let layer = pool.layer(mapped.layer).clone();
-                let page = Page { gfn: other, entry: mapped, layer };
-                let facts = page.facts();
-                let copies = facts.tally.pins() == 0 && rules.on_write(facts) == OnWrite::Copy;
-                copies.then_some(mapped)
+    /// Whether a protected page may get a frame of its own before its guest writes it.
+    ///
+    /// Nobody but this space and its pins looks for the page in its frame, so that it takes a pin,
+    /// or a reference that may be one, to forbid it. Where the rules would copy, they have said that
+    /// such a reference does not count.
+    fn may_move(&self, page: &Page<B>) -> bool {
+        let facts = page.facts(&self.family);
+        !facts.writable
+            && match self.family.rules().on_write(facts) {
+                OnWrite::Copy => facts.tally.pins() == 0,
+                OnWrite::Reuse => facts.tally.refs == 1,
+                OnWrite::Wait => false,
             }
-            _ => None,
+    }
+
+    /// Makes the block around `gfn` one run of writable frames, by copying all of it that is still
+    /// protected and may be moved, `gfn` included: for when the host has no mappings to spare.
+    ///
+    /// What was copied before a failure stays: no guest can tell.
+    fn copy_block(&self, state: &mut State<B>, gfn: Gfn) -> Result<(), BackingError> {
+        let block = state.reserve.block(gfn, self.family.pages());
+        let runs = state.held.table.runs(block, |gfn, entry| match entry {
+            Entry::Mapped(entry) => {
+                let page = Page { gfn, entry, layer: self.family.layer(entry.layer) };
+                self.may_move(&page).then_some(entry.layer)
+            }
+            Entry::Empty | Entry::Swapped { .. } => None,
         });
-        drop(pool);
-        for (run, entry) in runs {
-            let layer = self.family.layer(entry.layer);
-            let page = Page { gfn: run.first, entry, layer };
-            self.replace_run(state, run, &page, Mapped::own(entry.layer))?;
-            self.family.counters.block_copied.add(u64::from(run.pages));
+        for (run, layer) in runs {
+            self.replace(state, run, &self.family.layer(layer))?;
+            let beside = run.pages - u32::from(run.numbers().contains(&gfn.0));
+            self.family.counters.block_copied.add(u64::from(beside));
             self.family.backing().wake(&self.window, run);
         }
+        self.family.counters.copied.add(1);
         Ok(())
     }
 }

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use super::reserve::Reserve;
-use super::{AddressSpace, MAP, State};
+use super::{AddressSpace, MAP, State, mappings};
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::gfn::{Gfn, Run};
 use crate::image::Image;
+use crate::layer::Layer;
 use crate::rules::OnFork;
 use crate::table::{Entry, Mapped, Table};
 
@@ -25,8 +26,59 @@ struct Plan {
     copies: Vec<Gfn>,
     /// The parent's map afterwards.
     after: Table,
-    /// The parent's runs that become write-protected, and were writable.
-    protect: Vec<Run>,
+    /// The parent's runs that become write-protected.
+    protect: Vec<Protect>,
+}
+
+/// A run that one call protects.
+struct Protect {
+    run: Run,
+    /// What of it was writable before. The rest was protected already.
+    writable: Vec<Run>,
+}
+
+/// Pages that are protected already may stand between two runs that one call protects, so many at
+/// most: a call costs about as much as protecting so many pages.
+const MOST_BETWEEN: u32 = 16;
+
+/// The runs of `table` to be protected, in few calls. None covers a page that stays writable, or
+/// one that is not mapped.
+fn in_few_calls(table: &Table, after: &Table) -> Vec<Protect> {
+    /// What happens to a page.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Protect,
+        ProtectedAlready,
+    }
+    let writable = |entry: Entry| match entry {
+        Entry::Mapped(mapped) => Some(mapped.writable),
+        Entry::Empty | Entry::Swapped { .. } => None,
+    };
+    let runs = table.runs(table.all(), |gfn, entry| match (writable(entry)?, writable(after.get(gfn))) {
+        (true, Some(true)) => None,
+        (true, _) => Some(Kind::Protect),
+        (false, _) => Some(Kind::ProtectedAlready),
+    });
+    let mut calls: Vec<Protect> = Vec::new();
+    // The end of the last call, and of the protected pages right behind it.
+    let (mut end, mut reach) = (0, 0);
+    for (run, kind) in runs {
+        let (first, next) = (run.first.0, run.first.0 + run.pages);
+        match (kind, calls.last_mut()) {
+            (Kind::ProtectedAlready, _) if first == end => reach = next,
+            (Kind::ProtectedAlready, _) => {}
+            (Kind::Protect, Some(call)) if first == reach && first - end <= MOST_BETWEEN => {
+                call.run.pages = next - call.run.first.0;
+                call.writable.push(run);
+                (end, reach) = (next, next);
+            }
+            (Kind::Protect, _) => {
+                calls.push(Protect { run, writable: vec![run] });
+                (end, reach) = (next, next);
+            }
+        }
+    }
+    calls
 }
 
 impl<B: Backing> AddressSpace<B> {
@@ -38,13 +90,12 @@ impl<B: Backing> AddressSpace<B> {
     /// there is no room. The parent is as before then.
     pub fn fork(&self) -> Result<Arc<Self>, SpaceError> {
         let _cut = self.family.cut.read();
-        let mut state = self.state.write();
-        let plan = self.plan(&state)?;
-        let parent_reserve = self.plan_parent(&mut state, &plan)?;
-        let child = Self::sharing(&self.family, plan.shared.clone())?;
-        child.copy_early(&state, &plan.copies)?;
-        child.show_all()?;
-        self.commit(&mut state, plan, parent_reserve)?;
+        let child = self.share(&mut self.state.write(), |state, plan| {
+            let child = Self::sharing(&self.family, plan.shared.clone())?;
+            child.copy_early(state, &plan.copies)?;
+            child.show_all()?;
+            Ok(child)
+        })?;
         self.family.enrol_space(&child);
         Ok(child)
     }
@@ -55,16 +106,15 @@ impl<B: Backing> AddressSpace<B> {
     /// As [`fork`](Self::fork).
     pub fn snapshot(&self) -> Result<Arc<Image<B>>, SpaceError> {
         let _cut = self.family.cut.read();
-        let mut state = self.state.write();
-        let plan = self.plan(&state)?;
-        let parent_reserve = self.plan_parent(&mut state, &plan)?;
-        let image = Image::sharing(&self.family, plan.shared.clone())?;
-        for &gfn in &plan.copies {
-            if let Some(page) = self.mapped(&state, gfn) {
-                image.copy_in(&page.layer, gfn)?;
+        let image = self.share(&mut self.state.write(), |state, plan| {
+            let image = Image::sharing(&self.family, plan.shared.clone())?;
+            for &gfn in &plan.copies {
+                if let Some(page) = self.mapped(state, gfn) {
+                    image.copy_in(&page.layer, gfn)?;
+                }
             }
-        }
-        self.commit(&mut state, plan, parent_reserve)?;
+            Ok(image)
+        })?;
         self.family.enrol_image(&image);
         Ok(image)
     }
@@ -95,11 +145,7 @@ impl<B: Backing> AddressSpace<B> {
             after.set(gfn, table.get(gfn));
             shared.set(gfn, Entry::Empty);
         }
-        let writable = |entry| matches!(entry, Entry::Mapped(Mapped { writable: true, .. }));
-        let protect = table.runs(table.all(), |gfn, entry| {
-            (writable(entry) && !writable(after.get(gfn))).then_some(())
-        });
-        let protect = protect.into_iter().map(|(run, ())| run).collect();
+        let protect = in_few_calls(table, &after);
         Ok(Plan { shared, copies, after, protect })
     }
 
@@ -111,7 +157,7 @@ impl<B: Backing> AddressSpace<B> {
             let Entry::Mapped(entry) = entry else { continue };
             let layer = Arc::clone(pool.layer(entry.layer));
             let page = super::Page { gfn, entry, layer };
-            let facts = page.facts();
+            let facts = page.facts(&self.family);
             match rules.on_fork(facts) {
                 OnFork::Share => {}
                 OnFork::Copy => copies.push(gfn),
@@ -122,13 +168,27 @@ impl<B: Backing> AddressSpace<B> {
         Ok(copies)
     }
 
-    /// Sets slots and mappings aside for what the parent will write after the cut.
-    fn plan_parent(&self, state: &mut State<B>, plan: &Plan) -> Result<Reserve<B>, SpaceError> {
-        if !state.mappings.make_room(0) {
-            return Err(self.no_mappings(state.mappings.headroom()));
-        }
-        let (owned, block_pages) = (&state.reserve.owned, state.reserve.block_pages);
-        Ok(Reserve::plan(&self.family, owned, &plan.after, block_pages)?)
+    /// Shares the map as planned: `make` makes the other side, and then the parent's is changed.
+    /// Slots and mappings for what the parent will write after the cut are set aside first.
+    fn share<T>(
+        &self,
+        state: &mut State<B>,
+        make: impl FnOnce(&State<B>, &Plan) -> Result<T, SpaceError>,
+    ) -> Result<T, SpaceError> {
+        let plan = self.plan(state)?;
+        let charge = mappings::charge(&plan.after);
+        let more = charge.saturating_sub(state.mappings.charged());
+        self.with_room(state, more, |state| {
+            let (owned, block_pages) = (&state.reserve.owned, state.reserve.block_pages);
+            let reserve = Reserve::plan(&self.family, owned, &plan.after, block_pages)?;
+            let other = make(state, &plan)?;
+            self.protect_all(&plan.protect)?;
+            state.held.table = plan.after;
+            state.reserve = reserve;
+            state.mappings.replaced(charge);
+            self.family.counters.early_copies.add(plan.copies.len() as u64);
+            Ok(other)
+        })
     }
 
     /// Fills the empty entries of a child under construction with copies of its own, writable and
@@ -139,11 +199,10 @@ impl<B: Backing> AddressSpace<B> {
             let Entry::Mapped(source) = parent.held.table.get(gfn) else { continue };
             let source = self.family.layer(source.layer);
             let target = state.reserve.layer_for(gfn).clone();
-            let claimed = target.claim(gfn, MAP);
-            debug_assert!(claimed, "{gfn}: the slot for an early copy is taken");
+            target.take(gfn, MAP);
             let copied = self.family.backing().copy(source.store(), target.store(), Run::one(gfn));
             if let Err(error) = copied {
-                target.let_go(gfn, MAP);
+                self.family.let_go(&target, Run::one(gfn), MAP);
                 return Err(error.into());
             }
             state.set(gfn, Entry::Mapped(Mapped::own(target.id())));
@@ -151,38 +210,30 @@ impl<B: Backing> AddressSpace<B> {
         Ok(())
     }
 
-    /// The parent's side: protects what is shared now, and takes over the plan.
-    fn commit(
-        &self,
-        state: &mut State<B>,
-        plan: Plan,
-        reserve: Reserve<B>,
-    ) -> Result<(), SpaceError> {
+    /// Protects what is shared now. When that fails, what was writable is writable again.
+    fn protect_all(&self, calls: &[Protect]) -> Result<(), SpaceError> {
         let backing = self.family.backing();
-        for (done, run) in plan.protect.iter().enumerate() {
-            if let Err(error) = backing.protect(&self.window, *run) {
-                for run in &plan.protect[..done] {
+        for (done, call) in calls.iter().enumerate() {
+            if let Err(error) = backing.protect(&self.window, call.run) {
+                for run in calls[..done].iter().flat_map(|call| &call.writable) {
                     backing.unprotect(&self.window, *run);
                 }
                 return Err(error.into());
             }
         }
-        state.held.table = plan.after;
-        state.reserve = reserve;
-        self.family.counters.early_copies.add(plan.copies.len() as u64);
         Ok(())
     }
 }
 
 impl<B: Backing> Image<B> {
     /// Fills an empty entry of an image under construction with a copy.
-    fn copy_in(&self, source: &crate::layer::Layer<B>, gfn: Gfn) -> Result<(), SpaceError> {
+    fn copy_in(&self, source: &Layer<B>, gfn: Gfn) -> Result<(), SpaceError> {
         let family = self.family();
         let target = family.claim_anywhere(gfn, Holder::Image)?;
         if let Err(error) =
             family.backing().copy(source.store(), target.store(), Run::one(gfn))
         {
-            target.let_go(gfn, Holder::Image);
+            family.let_go(&target, Run::one(gfn), Holder::Image);
             return Err(error.into());
         }
         self.fill(gfn, target.id());

@@ -2,10 +2,23 @@
 //!
 //! The host limits the mappings of a process (`vm.max_map_count`, 65,530 by default), neighbouring
 //! frames of one layer share one, and random first writes tear runs apart: 8,214 mappings were
-//! counted at half of 64 MiB written. So a space reserves, when it is born or forked, what it has
-//! plus two for each aligned block (*headroom*). A write fault takes two more from the budget while
-//! there are some; when there are none, the whole block of shared frames is copied into one run,
-//! which adds at most the two mappings of its ends, once per block and cut. Faults never fail.
+//! counted at half of 64 MiB written. Write faults never fail, so this is what a space keeps true:
+//!
+//! **what it has reserved covers its charge, and two more for each aligned block that has protected
+//! or evicted pages.**
+//!
+//! - The *charge* is what the window takes if neighbours never merge that differ in layer *or* in
+//!   whether they are writable. It is at least the number of its mappings.
+//! - A write to a protected page adds two to the charge, whether it is answered by reuse or by a
+//!   copy: it makes an island. They come from the budget.
+//! - When the budget has none left, the whole block is copied: every protected page of it, to the
+//!   same layer. Islands were charged already, so only the two ends of the block can be new, and the
+//!   block has no protected page any more that may need the two mappings again.
+//! - Whatever makes a page protected (a fork, write-protection, an eviction) may fail, and restores
+//!   the two per block, the *headroom*, for all blocks first.
+//!
+//! A pinned page that is protected must stay out of a block copy, and may cost two mappings beyond
+//! the reservation. The default set never has one: its pins make pages writable first.
 
 use std::sync::Arc;
 
@@ -26,7 +39,7 @@ const STEP: usize = 64;
 /// The mappings of one window.
 pub(crate) struct Mappings<B: Backing> {
     backing: Arc<B>,
-    used: usize,
+    charged: usize,
     reserved: usize,
     pub(crate) block_pages: u32,
     headroom: usize,
@@ -42,24 +55,38 @@ fn parted(left: Entry, right: Entry) -> bool {
     }
 }
 
-/// How many mappings a window over `table` takes.
-fn count(table: &Table) -> usize {
-    let mut last = None;
-    let mut cuts = 1;
-    for (_, entry) in table.iter() {
-        cuts += usize::from(last.is_some_and(|last| parted(last, entry)));
-        last = Some(entry);
-    }
-    cuts
+/// Whether two neighbours may come to be in different mappings without further charge.
+fn apart(left: Entry, right: Entry) -> bool {
+    parted(left, right)
+        || matches!((left, right), (Entry::Mapped(left), Entry::Mapped(right))
+            if left.writable != right.writable)
 }
 
-/// Ends of mappings at the edges of and within `run`.
+fn pieces(table: &Table, ends: impl Fn(Entry, Entry) -> bool) -> usize {
+    let mut last = None;
+    let mut pieces = 1;
+    for (_, entry) in table.iter() {
+        pieces += usize::from(last.is_some_and(|last| ends(last, entry)));
+        last = Some(entry);
+    }
+    pieces
+}
+
+/// How many mappings a window over `table` takes.
+pub(crate) fn count(table: &Table) -> usize {
+    pieces(table, parted)
+}
+
+/// What a window over `table` is charged.
+pub(crate) fn charge(table: &Table) -> usize {
+    pieces(table, apart)
+}
+
+/// Charged ends at the edges of and within `run`.
 pub(crate) fn cuts(table: &Table, run: Run) -> usize {
     let end = (run.first.0 + run.pages).min(table.pages() - 1);
     let first = run.first.0.max(1);
-    (first..=end)
-        .filter(|&gfn| parted(table.get(Gfn(gfn - 1)), table.get(Gfn(gfn))))
-        .count()
+    (first..=end).filter(|&gfn| apart(table.get(Gfn(gfn - 1)), table.get(Gfn(gfn)))).count()
 }
 
 fn block_pages(pages: u32, blocks: u32) -> u32 {
@@ -67,9 +94,9 @@ fn block_pages(pages: u32, blocks: u32) -> u32 {
 }
 
 impl<B: Backing> Mappings<B> {
-    /// Reserves what a window over `table` takes, and headroom.
+    /// Reserves what a window over `table` is charged, and headroom.
     pub(crate) fn reserve(backing: &Arc<B>, table: &Table) -> Result<Self, SpaceError> {
-        let used = count(table);
+        let charged = charge(table);
         let mut least = usize::MAX;
         for blocks in BLOCKS {
             let block_pages = block_pages(table.pages(), blocks);
@@ -77,20 +104,20 @@ impl<B: Backing> Mappings<B> {
             // A finer reservation is for times of plenty: it leaves the greater part to others.
             let modest = blocks == BLOCKS[BLOCKS.len() - 1]
                 || headroom <= backing.free_mappings() / 64;
-            if modest && backing.reserve_mappings(used + headroom) {
+            let reserved = charged + headroom;
+            if modest && backing.reserve_mappings(reserved) {
                 let backing = Arc::clone(backing);
-                let reserved = used + headroom;
-                return Ok(Self { backing, used, reserved, block_pages, headroom });
+                return Ok(Self { backing, charged, reserved, block_pages, headroom });
             }
-            least = used + headroom;
+            least = reserved;
         }
         Err(SpaceError::NoMappings { needed: least, free: backing.free_mappings() })
     }
 
-    /// Takes what `more` further mappings need beyond the headroom. `false` when the budget runs
-    /// short.
-    pub(crate) fn make_room(&mut self, more: usize) -> bool {
-        let lacking = (self.used + more + self.headroom).saturating_sub(self.reserved);
+    /// Makes room for a charge of `charge`, with all headroom. `false` when the budget runs short.
+    #[must_use]
+    pub(crate) fn make_room(&mut self, charge: usize) -> bool {
+        let lacking = self.lacking(charge);
         if lacking == 0 {
             return true;
         }
@@ -100,19 +127,55 @@ impl<B: Backing> Mappings<B> {
         got.is_some()
     }
 
-    /// Notes that a change turned `before` ends of mappings into `after`.
+    /// Why there is no room for a charge of `charge`.
+    pub(crate) fn refusal(&self, charge: usize) -> SpaceError {
+        let (needed, free) = (self.lacking(charge), self.backing.free_mappings());
+        SpaceError::NoMappings { needed, free }
+    }
+
+    fn lacking(&self, charge: usize) -> usize {
+        (charge + self.headroom).saturating_sub(self.reserved)
+    }
+
+    /// Gives back what was reserved beyond `reserved`, for an operation that failed.
+    pub(crate) fn return_down_to(&mut self, reserved: usize) {
+        let surplus = self.reserved.saturating_sub(reserved);
+        self.reserved -= surplus;
+        self.backing.return_mappings(surplus);
+    }
+
+    /// Notes that a change turned `before` charged ends into `after`.
     pub(crate) fn changed(&mut self, before: usize, after: usize) {
-        self.used = self.used + after - before;
+        self.charged = self.charged + after - before;
     }
 
-    /// What block copies may take without asking.
-    pub(crate) fn headroom(&self) -> usize {
-        self.headroom
+    /// Notes that the whole table changed to one that is charged `charge`, for which room was made.
+    /// Most of what that leaves over goes back.
+    pub(crate) fn replaced(&mut self, charge: usize) {
+        self.charged = charge;
+        self.return_down_to(charge + self.headroom + STEP);
     }
 
-    /// How many mappings the window takes.
-    pub(crate) fn used(&self) -> usize {
-        self.used
+    /// Whether the charge is that of `table`, covers its mappings, and was reserved.
+    #[cfg(test)]
+    pub(crate) fn check(&self, table: &Table) -> Result<(), String> {
+        let (count, charge) = (count(table), charge(table));
+        let right = charge == self.charged && count <= charge && charge <= self.reserved;
+        let Self { charged, reserved, headroom, .. } = self;
+        right.then_some(()).ok_or(format!(
+            "{count} mappings, worth {charge}: {charged} charged, {reserved} reserved, {headroom} of \
+             them headroom"
+        ))
+    }
+
+    /// What the window is charged.
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    /// What the window may be charged without asking.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{AddressSpace, Page, State};
-use crate::backing::Backing;
+use super::{AddressSpace, MAP, Page, State};
+use crate::backing::{Access, Backing};
 use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::Family;
-use crate::gfn::Gfn;
+use crate::gfn::{Gfn, Run};
 use crate::layer::Layer;
 use crate::rules::{BeforePin, Direction, Duration};
 use crate::table::{Entry, Mapped};
@@ -23,7 +24,10 @@ struct Grip<B: Backing> {
 
 impl<B: Backing> Drop for Grip<B> {
     fn drop(&mut self) {
-        self.layer.let_go(self.gfn, self.holder);
+        self.family.let_go(&self.layer, Run::one(self.gfn), self.holder);
+        if self.holder == Holder::Transient {
+            self.family.transients.fetch_sub(1, Ordering::Release);
+        }
         self.family.backing().pins_changed();
     }
 }
@@ -129,20 +133,13 @@ impl<B: Backing> AddressSpace<B> {
         }
         let mut state = self.state.write();
         let page = self.present(&mut state, gfn)?;
-        match self.family.rules().before_pin(page.facts(), D::DIRECTION, duration, counted) {
+        match self.family.rules().before_pin(page.facts(&self.family), D::DIRECTION, duration, counted) {
             BeforePin::Nothing => {}
             BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
             BeforePin::MakePrivate => {
                 state.set(gfn, Entry::Mapped(Mapped { private: true, ..page.entry }));
             }
-            BeforePin::Unshare => {
-                if !state.mappings.make_room(2) {
-                    return Err(self.no_mappings(2));
-                }
-                let entry = Mapped { writable: false, private: true, layer: page.entry.layer };
-                self.replace(&mut state, &page, entry)?;
-                self.family.counters.unshared.add(1);
-            }
+            BeforePin::Unshare => self.with_room(&mut state, 2, |state| self.unshare(state, &page))?,
         }
         let page = self.present(&mut state, gfn)?;
         Ok(Pin { grip: self.grip(page, holder)?, way })
@@ -159,6 +156,33 @@ impl<B: Backing> AddressSpace<B> {
         Ok(Hold(self.grip(page, Holder::Transient)?))
     }
 
+    /// Gives a page a private frame with the same bytes. It stays protected, so that it needs
+    /// another slot for its next copy.
+    fn unshare(&self, state: &mut State<B>, page: &Page<B>) -> Result<(), SpaceError> {
+        let (gfn, run, backing) = (page.gfn, page.run(), self.family.backing());
+        let target = state.reserve.layer_for(gfn).clone();
+        target.take(gfn, MAP);
+        let private = Mapped { layer: target.id(), writable: false, private: true };
+        let mut after = state.held.table.clone();
+        after.set(gfn, Entry::Mapped(private));
+        let shown = state.reserve.with_page(&self.family, &after, gfn).and_then(|reserve| {
+            backing.copy(page.layer.store(), target.store(), run)?;
+            backing.map(&self.window, target.store(), run, Access::Protected)?;
+            Ok(reserve)
+        });
+        match shown {
+            Ok(reserve) => state.reserve = reserve,
+            Err(error) => {
+                self.family.let_go(&target, run, MAP);
+                return Err(error.into());
+            }
+        }
+        state.set(gfn, Entry::Mapped(private));
+        self.family.let_go(&page.layer, run, MAP);
+        self.family.counters.unshared.add(1);
+        Ok(())
+    }
+
     /// The page at `gfn`, read back first if it was evicted.
     fn present(&self, state: &mut State<B>, gfn: Gfn) -> Result<Page<B>, SpaceError> {
         self.bring_back(state, gfn)?;
@@ -167,7 +191,16 @@ impl<B: Backing> AddressSpace<B> {
 
     fn grip(&self, page: Page<B>, holder: Holder) -> Result<Grip<B>, SpaceError> {
         let Page { gfn, layer, .. } = page;
-        layer.add(gfn, holder).map_err(SpaceError::saturated(gfn))?;
+        let transients = &self.family.transients;
+        if holder == Holder::Transient {
+            transients.fetch_add(1, Ordering::AcqRel);
+        }
+        if let Err(saturated) = layer.add(gfn, holder) {
+            if holder == Holder::Transient {
+                transients.fetch_sub(1, Ordering::Release);
+            }
+            return Err(SpaceError::saturated(gfn)(saturated));
+        }
         Ok(Grip { family: Arc::clone(&self.family), layer, gfn, holder })
     }
 }

@@ -200,6 +200,7 @@ fn filling_through_a_mapping_is_seen_by_readers() {
             let page = frames.slice(run);
             page.write_obj(1_u64, 0).expect("in range");
             trap.make_present(&window, run);
+            trap.wake(&window, run);
             std::thread::sleep(Duration::from_micros(300));
             page.write_obj(1_u64, PAGE_SIZE - 8).expect("in range");
             filled.store(true, Ordering::SeqCst);
