@@ -1,5 +1,6 @@
 //! The pincow virtual machine monitor.
 
+pub mod bench;
 pub mod boot;
 pub mod cli;
 pub mod demo;

@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::bench::BenchError;
 use crate::demo::DemoError;
 use crate::drive::DriveError;
 use crate::guest::GuestError;
@@ -22,6 +23,9 @@ pub(super) enum Failure {
     /// A guest could not be made, forked or saved.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// A benchmark could not be run.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// The demo could not be shown.
     #[error(transparent)]
     Demo(#[from] DemoError),

@@ -1,0 +1,94 @@
+//! Why a benchmark could not be run.
+
+use std::io;
+
+use pincow_mmu::SpaceError;
+use thiserror::Error;
+use vm_memory::GuestMemoryError;
+
+use crate::devices::MailboxError;
+use crate::drive::DriveError;
+use crate::guest::GuestError;
+use crate::kvm::KvmError;
+use crate::machine::MachineError;
+
+/// Why a benchmark could not be run.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// A guest was refused.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// A guest did not do what it was asked.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// A machine could not be started.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The memory refused.
+    #[error("guest memory: {0}")]
+    Space(#[from] SpaceError),
+    /// Guest memory could not be read.
+    #[error("reading guest memory: {0}")]
+    Memory(#[from] GuestMemoryError),
+    /// The floor could not be made.
+    #[error("the floor: {0}")]
+    Kvm(#[from] KvmError),
+    /// A system call of the floor failed.
+    #[error("the floor: {operation}: {source}")]
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The guest on the floor did not answer.
+    #[error("the floor's guest did not answer: {0}")]
+    FloorMailbox(#[from] MailboxError),
+    /// The guest on the floor ended, or did what it should not.
+    #[error("the floor's guest left its code: {0}")]
+    FloorEnded(String),
+    /// The guest does not come to rest.
+    #[error("the guest does not come back to waiting for commands")]
+    NotIdle,
+    /// The guest has no room for what is measured.
+    #[error(
+        "{memory_bytes:#x} bytes of guest memory have no room for {wanted} pages of table: give it \
+         {least:#x} or more (--memory)"
+    )]
+    TooSmall {
+        /// What it has.
+        memory_bytes: u64,
+        /// What is to be written.
+        wanted: u64,
+        /// What it needs.
+        least: u64,
+    },
+    /// Something else was measured than was meant.
+    #[error("{expected} write faults should have been answered by `{what}`, and {found} were")]
+    OtherFaults {
+        /// How they should have been answered.
+        what: &'static str,
+        /// How many faults there should have been.
+        expected: u64,
+        /// How many there were.
+        found: u64,
+    },
+}
+
+impl BenchError {
+    /// An adapter for `map_err` that remembers what was tried.
+    pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { operation, source }
+    }
+
+    /// What the host said when it had no room for so many mappings: the guests were fine, and the
+    /// benchmark cannot be taken here.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&SpaceError> {
+        match self {
+            Self::Space(error @ SpaceError::NoMappings { .. })
+            | Self::Guest(GuestError::Space(error @ SpaceError::NoMappings { .. })) => Some(error),
+            _ => None,
+        }
+    }
+}

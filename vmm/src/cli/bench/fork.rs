@@ -1,0 +1,193 @@
+//! `pincow bench fork`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::super::Failure;
+use super::super::memory_size::MemorySize;
+use super::super::progress::Progress;
+use super::super::spread::Spread;
+use super::report::{Case, Report, micros, ratio};
+use super::{Common, samples_in_range, watching};
+use crate::bench::fork::{self, Dirt, Effort, ForkTimes};
+
+/// Forks of a running guest, by how much it wrote since the last fork.
+///
+/// `pause`: how long the parent stands still. `child`: from the call to the first answer of the child's
+/// own vCPU, which finds a request to stop in its memory. The guest churns, that is, writes and
+/// verifies pages without an exit, when it is forked; its last child is gone by then. Afterwards both
+/// sides go on apart and every page of both is verified; exit status 1 if one is wrong. A case that
+/// needs more memory mappings than the host allows is refused, and listed as such.
+///
+/// The floor of `pause`: a bare virtual machine that does the same is kicked, its vCPU state read (eight
+/// calls, all MSRs in one), its memory up to the last page that was written protected by a single
+/// UFFDIO_WRITEPROTECT, and it goes on. The floor of `child`: that, then the floor of `bench clone` (mmap
+/// MAP_PRIVATE, KVM_CREATE_VM .. KVM_RUN up to the first exit) in the state that was read. `to answer`
+/// is the latter up to the child's answer, which is where pincow's clock stops.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    pub(super) common: Common,
+
+    /// How much the guest writes before each fork: one case for neighbouring pages each, and one
+    /// for as many pages of which every second one is written.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "16M,64M,256M",
+        value_name = "SIZE[,SIZE..]"
+    )]
+    pub(super) dirty: Vec<MemorySize>,
+
+    /// Guest memory, such as 64M or 1G: a multiple of 2 MiB. Every case for each. [default: the least
+    /// power of two with room for the case]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE[,SIZE..]")]
+    pub(super) memory: Vec<MemorySize>,
+
+    /// How many forks are measured, and how many floors. [default: what 4 s allow, 5 to 100]
+    #[arg(long, value_name = "N", value_parser = samples_in_range)]
+    pub(super) samples: Option<usize>,
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+/// Unless told otherwise.
+const EFFORT: Effort = Effort { least: 5, most: 100, within: Duration::from_secs(4) };
+
+/// One amount of writing.
+#[derive(Serialize)]
+struct Row {
+    memory_bytes: u64,
+    dirty_bytes: u64,
+    layout: &'static str,
+    n: usize,
+    mid_run: usize,
+    pause_us: Spread,
+    floor_pause_us: Spread,
+    ratio_pause_p50: f64,
+    ratio_pause_p99: f64,
+    child_us: Spread,
+    floor_us: Spread,
+    ratio_p50: f64,
+    ratio_p99: f64,
+    floor_to_answer_us: Spread,
+    ratio_to_answer_p50: f64,
+}
+
+impl Row {
+    fn of(memory: MemorySize, dirt: Dirt, times: &ForkTimes) -> Self {
+        let (pause, floor_pause) = (Spread::of(&times.pause), Spread::of(&times.floor_pause));
+        let (child, floor) = (Spread::of(&times.answer.ours), Spread::of(&times.answer.floor));
+        let floor_to_answer = Spread::of(&times.answer.floor_answer);
+        Self {
+            memory_bytes: memory.0,
+            dirty_bytes: dirt.pages * PAGE_BYTES,
+            layout: layout(dirt),
+            n: times.pause.len(),
+            mid_run: times.mid_run,
+            pause_us: pause,
+            floor_pause_us: floor_pause,
+            ratio_pause_p50: ratio(pause.p50, floor_pause.p50),
+            ratio_pause_p99: ratio(pause.p99, floor_pause.p99),
+            child_us: child,
+            floor_us: floor,
+            ratio_p50: ratio(child.p50, floor.p50),
+            ratio_p99: ratio(child.p99, floor.p99),
+            floor_to_answer_us: floor_to_answer,
+            ratio_to_answer_p50: ratio(child.p50, floor_to_answer.p50),
+        }
+    }
+}
+
+fn layout(dirt: Dirt) -> &'static str {
+    if dirt.stride == 1 { "contiguous" } else { "every-second" }
+}
+
+impl Case for Row {
+    const HEADINGS: &'static [&'static str] = &[
+        "dirty",
+        "layout",
+        "memory",
+        "n",
+        "pause p50",
+        "p99",
+        "floor p50",
+        "ratio",
+        "child p50",
+        "p99",
+        "floor p50",
+        "ratio",
+        "to answer p50",
+        "ratio",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [pause_p50, pause_p99] = micros(self.pause_us);
+        let [child_p50, child_p99] = micros(self.child_us);
+        vec![
+            MemorySize(self.dirty_bytes).to_string(),
+            self.layout.to_owned(),
+            MemorySize(self.memory_bytes).to_string(),
+            self.n.to_string(),
+            pause_p50,
+            pause_p99,
+            micros(self.floor_pause_us)[0].clone(),
+            format!("{:.2}", self.ratio_pause_p50),
+            child_p50,
+            child_p99,
+            micros(self.floor_us)[0].clone(),
+            format!("{:.2}", self.ratio_p50),
+            micros(self.floor_to_answer_us)[0].clone(),
+            format!("{:.2}", self.ratio_to_answer_p50),
+        ]
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let common = &args.common;
+    let cases = cases(args)?;
+    let given = |samples| Effort { least: samples, most: samples, ..EFFORT };
+    let effort = args.samples.map_or(EFFORT, given);
+    let host = common.guest_args(MemorySize(0)).host()?;
+    let mut progress = Progress::new();
+    let (mut rows, mut violations, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (dirt, memory) in cases {
+        let guests = common.guests(memory)?;
+        let case = format!("bench fork {} {}", MemorySize(dirt.pages * PAGE_BYTES), layout(dirt));
+        let mut watch = watching(&mut progress, &case);
+        let times = match fork::measure(&host, &guests, dirt, effort, &mut watch) {
+            Ok(times) => times,
+            Err(error) => {
+                let Some(reason) = error.refusal() else { return Err(error.into()) };
+                refused.push(format!("{case}: {reason}"));
+                continue;
+            }
+        };
+        rows.push(Row::of(memory, dirt, &times));
+        violations.extend(times.violations);
+    }
+    let report = Report::new("fork", common, "times in us", &rows, violations);
+    Ok(report.with_refused(refused))
+}
+
+/// Each amount, in both layouts, in each memory.
+fn cases(args: &Args) -> Result<Vec<(Dirt, MemorySize)>, Failure> {
+    let mut cases = Vec::new();
+    for dirty in &args.dirty {
+        let pages = dirty.0 / PAGE_BYTES;
+        if pages == 0 || pages > 1 << 20 {
+            return Err(Failure::Other(format!("--dirty {dirty}: give 4K to 4G")));
+        }
+        let least = Dirt { pages, stride: 2 }.least_memory_bytes();
+        let memories = match args.memory.as_slice() {
+            [] => &[MemorySize(least)],
+            given => given,
+        };
+        for &memory in memories {
+            args.common.guests(memory)?;
+            cases.extend([1, 2].map(|stride| (Dirt { pages, stride }, memory)));
+        }
+    }
+    Ok(cases)
+}
