@@ -1,1 +1,7 @@
 //! What the end-to-end tests share.
+
+mod binary;
+mod elsewhere;
+
+pub use binary::{Pincow, Ran};
+pub use elsewhere::{Elsewhere, NOBODY, is_root};

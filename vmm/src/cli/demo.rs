@@ -115,7 +115,9 @@ fn tell(args: &Args, report: &Report) {
     let (clone, fork) = (Spread::of(&report.clone_times), Spread::of(&report.fork_times));
     let MemoryUse { unique, as_if_copied, .. } = report.memory;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("guest    {memory} of memory, {vcpus} vCPU, rules {rules}; its table of 16 MiB is right");
+    println!(
+        "guest    {memory} of memory, {vcpus} vCPU, rules {rules}; its table of 16 MiB is right"
+    );
     println!(
         "clones   {} of {} reported what the host computed; {:.0} us to the first answer (p99 {:.0})",
         report.clones_ok, report.clones, clone.p50, clone.p99

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pincow_guest_protocol::map::MAX_VCPUS;
 use pincow_mmu::rules::{RuleSet, Rules};
 
 use super::Failure;
@@ -17,7 +18,7 @@ pub(super) struct GuestArgs {
     pub(super) memory: MemorySize,
 
     /// How many virtual CPUs.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = vcpus_in_range)]
     pub(super) vcpus: u32,
 
     /// What decides when frames are copied, shared and reused: see `pincow rules table`.
@@ -50,5 +51,14 @@ impl GuestArgs {
     /// Opens KVM.
     pub(super) fn host(&self) -> Result<Arc<Host>, Failure> {
         Ok(Arc::new(Host::open()?))
+    }
+}
+
+/// As many as the guests' memory map has room for.
+fn vcpus_in_range(text: &str) -> Result<u32, String> {
+    let most = MAX_VCPUS as u32;
+    match text.parse() {
+        Ok(vcpus) if (1..=most).contains(&vcpus) => Ok(vcpus),
+        _ => Err(format!("a guest can have 1 to {most}")),
     }
 }

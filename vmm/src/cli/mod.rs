@@ -14,6 +14,7 @@ mod doctor;
 mod failure;
 mod guest_args;
 mod memory_size;
+mod output;
 mod progress;
 mod rules;
 mod run;

@@ -122,7 +122,11 @@ pub trait Audience {
 ///
 /// # Errors
 /// When it cannot be shown at all. What went wrong in it is in the report.
-pub fn run(host: &Arc<Host>, plan: &Plan, audience: &mut dyn Audience) -> Result<Report, DemoError> {
+pub fn run(
+    host: &Arc<Host>,
+    plan: &Plan,
+    audience: &mut dyn Audience,
+) -> Result<Report, DemoError> {
     check_size(plan)?;
     let mut report = Report::default();
     audience.step("booting a guest and filling its table", 0, 1);

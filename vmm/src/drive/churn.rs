@@ -6,9 +6,7 @@ use pincow_guest_protocol::control::{self, ControlView, Expected};
 use pincow_guest_protocol::map::{PAGE_BYTES, TABLE_FIRST_PAGE, control_page};
 use pincow_guest_protocol::{Command, Outcome, page};
 
-use super::{
-    DriveError, control_word, page_bytes, post, reply, set_control_word, wait_until,
-};
+use super::{DriveError, control_word, page_bytes, post, reply, set_control_word, wait_until};
 use crate::guest::Guest;
 
 /// What each vCPU of a guest churns: neighbouring regions of the same size.
@@ -97,8 +95,10 @@ impl Churn {
         let mut found = Vec::new();
         for vcpu in vcpus {
             let outcome = Outcome::from_values(reply(guest, vcpu, self.command(vcpu))?);
-            let view =
-                ControlView::new(&page_bytes(guest, control_page(vcpu as usize) / PAGE_BYTES as u64)?);
+            let view = ControlView::new(&page_bytes(
+                guest,
+                control_page(vcpu as usize) / PAGE_BYTES as u64,
+            )?);
             if outcome.mismatches > 0 {
                 let address = view.word(control::BAD_ADDRESS);
                 let fault = format!("the guest itself found {} bad pages", outcome.mismatches);

@@ -126,9 +126,7 @@ pub fn wait_ready(guest: &Guest) -> Result<(), DriveError> {
 pub fn control_word(guest: &Guest, vcpu: u32, word: usize) -> Result<u64, DriveError> {
     let address = control_page(vcpu as usize) + control::offset(word);
     let memory = guest.machine().ram().memory();
-    memory
-        .read_obj(GuestAddress(address))
-        .map_err(|source| DriveError::Memory { address, source })
+    memory.read_obj(GuestAddress(address)).map_err(|source| DriveError::Memory { address, source })
 }
 
 /// Writes a word of a vCPU's control page, which the guest reads without an exit.

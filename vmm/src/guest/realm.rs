@@ -10,6 +10,7 @@ use pincow_mmu::stats::Counts;
 use pincow_mmu::{AddressSpace, Family, PAGE_SIZE};
 
 use super::GuestError;
+use crate::boot;
 use crate::kvm::Host;
 
 /// How guest memory is shared.
@@ -39,6 +40,9 @@ impl Realm {
             return Err(GuestError::TooLarge { wanted, present });
         }
         let bytes = memory_bytes;
+        if bytes < boot::RAM_LEAST_BYTES || !bytes.is_multiple_of(boot::paging::PAGE_BYTES) {
+            return Err(GuestError::Size { bytes });
+        }
         let pages =
             u32::try_from(bytes / PAGE_SIZE as u64).map_err(|_| GuestError::Size { bytes })?;
         let trap = Trap::new(pages, TrapOptions::default())?;

@@ -2,6 +2,8 @@
 //!
 //! How long: `PINCOW_SOAK_SECONDS`, 3 by default; `tests/run` takes 60.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use std::fs;
 use std::io;
 use std::path::Path;

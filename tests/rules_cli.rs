@@ -1,0 +1,166 @@
+//! `pincow rules`: the table, the scenarios and the explorations, as a user sees them.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use pincow_mmu::rules::{Mutant, RuleSet};
+use pincow_tests::Pincow;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/all.scn");
+const TABLE: &str = include_str!("scenarios/table.txt");
+
+fn run(args: &[&str], input: &str) -> Vec<Value> {
+    Pincow::new(&[&["rules", "run", "--json"], args].concat()).input(input).run().json_lines()
+}
+
+fn explore(args: &[&str]) -> Value {
+    let ran = Pincow::new(&[&["rules", "explore", "--json"], args].concat()).run();
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    ran.json()
+}
+
+fn names(object: &Value) -> BTreeSet<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// The line that a row of the table of outcomes stands for.
+fn expected(row: &str, on: &str) -> Value {
+    let [scenario, rules, findings, copies] =
+        row.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
+    let findings: Vec<_> = findings.split('+').filter(|name| *name != "ok").collect();
+    let copies: u64 = copies.trim_end_matches('c').parse().unwrap();
+    json!({ "scenario": scenario, "rules": rules, "on": on, "findings": findings, "copies": copies })
+}
+
+#[test]
+fn every_outcome_of_the_table_on_both_places_in_order() {
+    let lines = run(&[SCENARIOS, "--rules", "all", "--on", "model,memory"], "");
+    let rows = TABLE.lines().filter(|row| !row.is_empty() && !row.starts_with('#'));
+    let all: Vec<_> =
+        rows.flat_map(|row| [expected(row, "model"), expected(row, "memory")]).collect();
+    assert_eq!((lines.len(), all.len()), (522, 522));
+    for (line, expected) in lines.iter().zip(&all) {
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn inputs_rules_and_places_come_in_the_order_of_the_command_line() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("first");
+    fs::write(&file, "# no scenario line\nread P\nscenario second\nread P # again\n").unwrap();
+    let file = file.display().to_string();
+    let args = [&file, "-", "--rules", "wait,busy,wait", "--on", "memory,model"];
+    let lines = run(&args, "scenario third\nread P\n");
+    let order: Vec<_> = lines
+        .iter()
+        .map(|line| ["scenario", "rules", "on"].map(|key| line[key].as_str().unwrap()).join(" "))
+        .collect();
+    let all = ["first", "second", "third"].iter().flat_map(|scenario| {
+        ["wait", "busy"]
+            .iter()
+            .flat_map(move |rules| ["memory", "model"].map(|on| format!("{scenario} {rules} {on}")))
+    });
+    assert_eq!(order, all.collect::<Vec<_>>());
+}
+
+#[test]
+fn findings_are_sorted_and_no_failure() {
+    let script = "pin P W long p\nfork P C\nwrite P\ndma_read p\ndma_write p\nread P\nread C\n";
+    let lines = run(&["-", "--rules", "mapcount", "--on", "memory", "--unsafe"], script);
+    assert_eq!(lines[0]["findings"], json!(["LEAK", "LOST", "STALE"]));
+    let ran = Pincow::new(&["rules", "run", "-", "--rules", "mapcount"]).input(script).run();
+    assert_eq!(ran.status, Some(0));
+    assert!(ran.stdout.contains("LEAK+LOST+STALE"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("`mapcount` is known to show LEAK"), "{}", ran.stderr);
+}
+
+#[test]
+fn places_that_are_not_there_are_refused_with_those_that_are() {
+    let args = ["rules", "run", "-", "--on", "guest"];
+    Pincow::new(&args).run().assert_refused(&["guest", "possible values: model, memory"]);
+}
+
+#[test]
+fn the_table_has_every_set_and_every_answer() {
+    let ran = Pincow::new(&["rules", "table", "--json"]).run();
+    let table = ran.json();
+    let sets = table["sets"].as_array().unwrap();
+    let marked = |mark: &str| -> Vec<_> {
+        sets.iter().filter(|set| set[mark] == true).map(|set| &set["name"]).collect()
+    };
+    assert_eq!(sets.len(), 9);
+    assert_eq!(marked("default"), ["single-refcount"]);
+    assert_eq!(marked("unsafe"), ["mapcount"]);
+    for decision in table["decisions"].as_array().unwrap() {
+        assert_eq!(names(&decision["answers"]).len(), 9, "{decision}");
+    }
+    let text = Pincow::new(&["rules", "table"]).run().stdout;
+    for set in RuleSet::ALL {
+        assert!(text.contains(&set.to_string()), "{set}");
+    }
+}
+
+/// What an exploration finds, `rules run` finds in the script that it gives, on both places.
+fn assert_reproduced(explored: &Value) {
+    let rules = explored["rules"].as_str().unwrap();
+    for part in ["findings", "remarks"] {
+        for (finding, script) in explored[part].as_object().unwrap() {
+            let args = ["-", "--rules", rules, "--on", "model,memory"];
+            for line in run(&args, script.as_str().unwrap()) {
+                let findings = line["findings"].as_array().unwrap();
+                assert!(findings.contains(&json!(finding)), "{line}: {finding} by\n{script}");
+            }
+        }
+    }
+}
+
+#[test]
+fn explorations_find_what_is_known_and_give_scripts_that_show_it() {
+    for (rules, expected) in [
+        ("single-refcount", &[][..]),
+        ("literal", &["STALE"]),
+        ("busy", &["STALE"]),
+        ("refcount", &["LOST", "STALE"]),
+        ("pin-bias", &["LOST", "STALE"]),
+        ("exclusive", &[]),
+        ("wait", &[]),
+        ("short-read", &[]),
+        ("mapcount", &["LEAK", "LOST", "STALE"]),
+    ] {
+        let explored = explore(&["--rules", rules, "--guests", "2", "--pins", "1"]);
+        let expected: BTreeSet<_> = expected.iter().copied().collect();
+        assert_eq!(names(&explored["findings"]), expected, "{rules}");
+        assert_eq!(explored["complete"], true);
+        assert!(names(&explored["remarks"]).is_subset(&BTreeSet::from(["BUSY", "OLD", "WAIT"])));
+        assert_reproduced(&explored);
+    }
+    let lost = explore(&["--rules", "refcount", "--guests", "2", "--pins", "1"]);
+    assert!(!lost["findings"]["LOST"].as_str().unwrap().contains("fork"));
+}
+
+#[test]
+fn mutants_are_told_apart_from_what_they_are_mutants_of() {
+    let mutant = Mutant::ForkIgnoresPins.to_string();
+    let explored = explore(&["--rules", "exclusive", "--pins", "1", "--mutant", &mutant]);
+    assert_eq!(explored["mutant"], json!(mutant));
+    assert!(!names(&explored["findings"]).is_empty());
+    let args = ["rules", "explore", "--rules", "literal", "--mutant", &mutant];
+    Pincow::new(&args).run().assert_refused(&["`exclusive`", "--rules exclusive"]);
+    let args = ["rules", "explore", "--rules", "exclusive", "--mutant", "none"];
+    Pincow::new(&args).run().assert_refused(&["no mutant `none`", "swap-in-private"]);
+}
+
+#[test]
+fn an_exploration_that_is_stopped_says_so() {
+    let explored = explore(&["--pins", "1", "--max-states", "10"]);
+    assert_eq!(explored["complete"], false);
+    assert!(explored["states"].as_u64().unwrap() > 10);
+    let args = ["rules", "explore", "--pins", "1", "--max-states", "10"];
+    let text = Pincow::new(&args).run().stdout;
+    assert!(text.contains("so far") && text.contains("stopped"), "{text}");
+}

@@ -1,0 +1,28 @@
+//! From modules and flags to a kind.
+
+use super::*;
+
+#[test]
+fn the_kind_follows_from_the_module_and_the_cpu() {
+    assert_eq!(kind(&["kvm_amd"], false), Kind::Hardware);
+    assert_eq!(kind(&["kvm_intel"], true), Kind::Nested);
+    assert_eq!(kind(&["kvm_pvm"], true), Kind::Software);
+    assert_eq!(kind(&[], true), Kind::Unknown);
+}
+
+#[test]
+fn flags_are_whole_words() {
+    assert_eq!(cpu_flags("flags\t\t: fpu svm hypervisor\n"), ["svm", "hypervisor"]);
+    assert_eq!(cpu_flags("flags: svm_lock vmxx\n").len(), 0);
+    assert_eq!(cpu_flags("model: vmx\n").len(), 0);
+}
+
+#[test]
+fn this_host_answers_in_time() {
+    let Some(host) = crate::kvm::tests::host() else { return };
+    let ring0 = in_time(&host, probe_guest::ring0).expect("an answer");
+    println!("{ring0:?}");
+    assert_ne!(ring0, Ring0::Hangs);
+    let exits = in_time(&host, probe_guest::exits).flatten().expect("exits");
+    assert!(exits.p50 > 0.0 && exits.p50 <= exits.p99);
+}
