@@ -5,6 +5,7 @@ pub mod boot;
 pub mod cli;
 pub mod demo;
 pub mod devices;
+pub mod disk;
 pub mod drive;
 pub mod guest;
 pub mod kvm;

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::bench::BenchError;
 use crate::demo::DemoError;
+use crate::disk::DiskError;
 use crate::drive::DriveError;
 use crate::guest::GuestError;
 use crate::kvm::HostError;
@@ -29,6 +30,9 @@ pub(super) enum Failure {
     /// The demo could not be shown.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// A disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A machine refused.
     #[error(transparent)]
     Machine(#[from] MachineError),

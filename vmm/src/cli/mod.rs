@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod demo;
+mod disk;
 mod doctor;
 mod failure;
 mod guest_args;
@@ -48,6 +49,8 @@ enum Command {
     Rules(rules::Command),
     #[command(subcommand)]
     Bench(bench::Command),
+    #[command(subcommand)]
+    Disk(disk::Command),
     Doctor(doctor::Args),
 }
 
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Disk(command) => disk::run(command),
         Command::Doctor(args) => doctor::run(&args),
     };
     outcome.unwrap_or_else(|failure| {
