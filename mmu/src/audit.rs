@@ -39,10 +39,7 @@ impl<B: Backing> Family<B> {
     ///
     /// # Errors
     /// The first frame that does not add up.
-    pub fn audit(
-        &self,
-        others: impl IntoIterator<Item = (LayerId, Gfn)>,
-    ) -> Result<(), Miscount> {
+    pub fn audit(&self, others: impl IntoIterator<Item = (LayerId, Gfn)>) -> Result<(), Miscount> {
         let _cut = self.cut.write();
         let mut holders = Holders::new();
         for member in self.members() {

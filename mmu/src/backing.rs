@@ -100,12 +100,7 @@ pub trait Backing: Send + Sync + 'static {
     fn write_out(&self, store: &Self::Store, gfn: Gfn) -> Result<SwapPlace, BackingError>;
 
     /// Reads a frame back from the swap, at once and whole, so that nobody sees half of it.
-    fn read_in(
-        &self,
-        place: SwapPlace,
-        store: &Self::Store,
-        gfn: Gfn,
-    ) -> Result<(), BackingError>;
+    fn read_in(&self, place: SwapPlace, store: &Self::Store, gfn: Gfn) -> Result<(), BackingError>;
 
     /// Gives a place in the swap back.
     fn forget(&self, place: SwapPlace);

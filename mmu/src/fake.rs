@@ -279,7 +279,8 @@ impl Backing for Fake {
 
     fn protect(&self, window: &Handle, run: Run) -> Result<(), BackingError> {
         let failed = self.may_fail("protect", run);
-        if self.flaw != Flaw::SkipsProtect && (failed.is_ok() || self.flaw == Flaw::ProtectsAndFails)
+        if self.flaw != Flaw::SkipsProtect
+            && (failed.is_ok() || self.flaw == Flaw::ProtectsAndFails)
         {
             set_access(&mut self.objects.lock(), window, run, Access::Protected);
         }

@@ -132,9 +132,9 @@ impl<B: Backing> Family<B> {
     #[must_use]
     pub fn frames(&self) -> (u64, u64) {
         let pool = self.pool.read();
-        let frames = pool.iter().flat_map(|layer| {
-            (0..self.pages).map(|number| layer.tally(Gfn(number)).refs)
-        });
+        let frames = pool
+            .iter()
+            .flat_map(|layer| (0..self.pages).map(|number| layer.tally(Gfn(number)).refs));
         frames.fold((0, 0), |(shared, private), refs| match refs {
             0 => (shared, private),
             1 => (shared, private + 1),
@@ -166,6 +166,13 @@ impl<B: Backing> Family<B> {
         }
         let store = self.backing.new_store()?;
         Ok(self.pool.write().add(|id| Layer::new(id, Arc::clone(&self.backing), store, self.pages)))
+    }
+
+    /// A layer for the sole use of a space that nobody uses any more, and in which at least half of
+    /// `blocks` find all their slots free. So a long chain of forks, each of which leaves some
+    /// frames behind, does not take a new layer each time.
+    pub(crate) fn take_used_layer(&self, blocks: &[&[Run]]) -> Option<Arc<Layer<B>>> {
+        self.pool.write().take_fitting(blocks)
     }
 
     /// Gives layers back for others to use; those without live frames are removed.

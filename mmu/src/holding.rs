@@ -50,11 +50,7 @@ impl<B: Backing> Drop for Holding<B> {
 }
 
 /// The first page whose frame has no room for another holder, if any.
-fn take_references<B: Backing>(
-    family: &Family<B>,
-    holder: Holder,
-    table: &Table,
-) -> Option<Gfn> {
+fn take_references<B: Backing>(family: &Family<B>, holder: Holder, table: &Table) -> Option<Gfn> {
     // The layer is kept from page to page, not the pool's lock: the swap's comes before it.
     let mut last: Option<(LayerId, Arc<Layer<B>>)> = None;
     for (gfn, entry) in table.iter() {
@@ -63,8 +59,8 @@ fn take_references<B: Backing>(
             Entry::Swapped { slot, .. } => family.swap.lock().slot(slot).sharers += 1,
             Entry::Mapped(mapped) => {
                 let known = last.take().filter(|(id, _)| *id == mapped.layer);
-                let (_, layer) =
-                    last.insert(known.unwrap_or_else(|| (mapped.layer, family.layer(mapped.layer))));
+                let (_, layer) = last
+                    .insert(known.unwrap_or_else(|| (mapped.layer, family.layer(mapped.layer))));
                 if layer.add(gfn, holder).is_err() {
                     return Some(gfn);
                 }

@@ -13,6 +13,9 @@ use crate::holding::Holding;
 use crate::space::AddressSpace;
 use crate::table::{Entry, LayerId, Mapped, Table};
 
+#[cfg(test)]
+mod tests;
+
 /// A snapshot of a space's memory. It holds one reference on each frame that it names.
 ///
 /// Its bytes never change after its birth; its map changes only when frames are evicted.

@@ -9,6 +9,9 @@ use crate::count::{Count, Holder, Saturated, Tally};
 use crate::gfn::{Gfn, Run};
 use crate::table::LayerId;
 
+#[cfg(test)]
+mod tests;
+
 /// Counts per chunk: one host page of them.
 const CHUNK: usize = 512;
 
@@ -79,6 +82,11 @@ impl<B: Backing> Layer<B> {
     #[must_use]
     pub fn is_free(&self, gfn: Gfn) -> bool {
         self.counts.existing(gfn).is_none_or(Count::is_free)
+    }
+
+    /// Whether all slots of the runs may be claimed.
+    pub(crate) fn fits(&self, runs: &[Run]) -> bool {
+        self.live() == 0 || runs.iter().flat_map(|run| run.gfns()).all(|gfn| self.is_free(gfn))
     }
 
     /// Takes a free slot for `holder`. `false` when it is not free.

@@ -256,9 +256,7 @@ impl Rules {
             RuleSet::Wait if tally.write_pins > 0 => OnFork::Wait,
             RuleSet::Exclusive | RuleSet::ShortRead if tally.write_pins > 0 => OnFork::Copy,
             RuleSet::Exclusive if tally.pins() > 0 && (writable || private) => OnFork::Copy,
-            RuleSet::Wait | RuleSet::ShortRead
-                if tally.long_reads > 0 && (writable || private) =>
-            {
+            RuleSet::Wait | RuleSet::ShortRead if tally.long_reads > 0 && (writable || private) => {
                 OnFork::Copy
             }
             RuleSet::Exclusive | RuleSet::Wait | RuleSet::ShortRead => OnFork::Share,

@@ -203,9 +203,7 @@ impl<B: Backing> AddressSpace<B> {
     /// Shows in the window what `run` of the table says.
     fn show(&self, table: &Table, run: Run) -> Result<(), SpaceError> {
         let runs = table.runs(run, |_, entry| match entry {
-            Entry::Mapped(Mapped { layer, writable: true, .. }) => {
-                Some((layer, Access::Writable))
-            }
+            Entry::Mapped(Mapped { layer, writable: true, .. }) => Some((layer, Access::Writable)),
             Entry::Mapped(Mapped { layer, writable: false, .. }) => {
                 Some((layer, Access::Protected))
             }

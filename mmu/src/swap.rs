@@ -11,6 +11,9 @@ use crate::backing::SwapPlace;
 use crate::gfn::Gfn;
 use crate::table::{LayerId, SlotId};
 
+#[cfg(test)]
+mod tests;
+
 /// One evicted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {

@@ -72,9 +72,7 @@ impl Packed {
             Entry::Mapped(Mapped { layer, writable, private }) => {
                 MAPPED | bit(writable, WRITABLE) | bit(private, PRIVATE) | (layer.0 & NUMBER)
             }
-            Entry::Swapped { slot, private } => {
-                SWAPPED | bit(private, PRIVATE) | (slot.0 & NUMBER)
-            }
+            Entry::Swapped { slot, private } => SWAPPED | bit(private, PRIVATE) | (slot.0 & NUMBER),
         })
     }
 

@@ -41,7 +41,8 @@ fn the_table_tells_the_rule_sets_apart() {
         for right in RuleSet::ALL.into_iter().skip(at + 1) {
             // A bias that no script of a few pins can reach is an exact count; and the price of a
             // short pin on a shared page (OLD) is in no scenario that ends well elsewhere.
-            let alike = [(RuleSet::Refcount, RuleSet::PinBias), (RuleSet::Exclusive, RuleSet::ShortRead)];
+            let alike =
+                [(RuleSet::Refcount, RuleSet::PinBias), (RuleSet::Exclusive, RuleSet::ShortRead)];
             let same = column(left) == column(right);
             assert_eq!(same, alike.contains(&(left, right)), "{left} and {right}");
         }

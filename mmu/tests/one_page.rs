@@ -10,13 +10,13 @@ use reference::{Reference, Twist};
 const SCRIPTS: u64 = 600;
 
 fn outcomes<P: Place>(place: &mut P, ops: &[Op]) -> Vec<Outcome> {
-    let mut runner = Runner::new(place).unwrap();
+    let mut runner = Runner::new(place).expect("a first guest");
     let after = |op| {
-        runner.step(op).unwrap();
+        runner.step(op).expect("nothing fails but by the rules");
         runner.outcome()
     };
     let outcomes = ops.iter().map(after).collect();
-    runner.finish().unwrap();
+    runner.finish().expect("guests can be taken down");
     outcomes
 }
 

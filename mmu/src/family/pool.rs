@@ -8,6 +8,9 @@ use crate::gfn::{Gfn, Run};
 use crate::layer::Layer;
 use crate::table::LayerId;
 
+#[cfg(test)]
+mod tests;
+
 struct Place<B: Backing> {
     layer: Arc<Layer<B>>,
     /// A space allocates from it. Nobody else may.
@@ -41,15 +44,32 @@ impl<B: Backing> Pool<B> {
 
     /// Takes a layer that nobody owns and whose slots in `needed` are all free.
     pub(super) fn take_free(&mut self, needed: &[Run]) -> Option<Arc<Layer<B>>> {
-        let fits = |layer: &Layer<B>| {
-            layer.live() == 0
-                || needed.iter().flat_map(|run| run.gfns()).all(|gfn| layer.is_free(gfn))
-        };
         let place = self
             .places
             .iter_mut()
             .flatten()
-            .find(|place| !place.owned && fits(&place.layer))?;
+            .find(|place| !place.owned && place.layer.fits(needed))?;
+        place.owned = true;
+        Some(Arc::clone(&place.layer))
+    }
+
+    /// Takes the layer that nobody owns in which the most of `blocks` find all their slots free, if
+    /// that is at least half of them. Few are tried, the emptiest first: this is part of a fork.
+    pub(super) fn take_fitting(&mut self, blocks: &[&[Run]]) -> Option<Arc<Layer<B>>> {
+        const MOST_TRIED: usize = 8;
+        let mut unowned: Vec<&mut Place<B>> =
+            self.places.iter_mut().flatten().filter(|place| !place.owned).collect();
+        // Each is asked once: their number of frames changes meanwhile.
+        unowned.sort_by_cached_key(|place| place.layer.live());
+        unowned.truncate(MOST_TRIED);
+        let (most, place) = unowned
+            .into_iter()
+            .map(|place| (blocks.iter().filter(|runs| place.layer.fits(runs)).count(), place))
+            // Of those that fit equally well, the first.
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        if 2 * most < blocks.len() {
+            return None;
+        }
         place.owned = true;
         Some(Arc::clone(&place.layer))
     }

@@ -38,8 +38,7 @@ impl Mapping {
     fn private(len_bytes: usize, protection: i32) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice disturbs nobody.
-        let base =
-            unsafe { libc::mmap(std::ptr::null_mut(), len_bytes, protection, flags, -1, 0) };
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len_bytes, protection, flags, -1, 0) };
         Self::from_result(base, len_bytes)
     }
 

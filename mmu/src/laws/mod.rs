@@ -6,6 +6,7 @@
 
 mod action;
 mod bench;
+mod check;
 mod observe;
 mod oracle;
 mod real;

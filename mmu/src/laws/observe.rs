@@ -40,19 +40,14 @@ impl Observed {
         let mut frames = BTreeMap::new();
         for layer in family.pool().iter() {
             for gfn in (0..family.pages()).map(Gfn).filter(|gfn| !layer.is_free(*gfn)) {
-                let named = |table: &Table| {
-                    matches!(table.get(gfn), Entry::Mapped(mapped) if mapped.layer == layer.id())
-                };
-                let bytes = tables
-                    .iter()
-                    .any(named)
-                    .then(|| family.backing().device_read(layer, gfn));
+                let named = |table: &Table| matches!(table.get(gfn), Entry::Mapped(mapped) if mapped.layer == layer.id());
+                let bytes =
+                    tables.iter().any(named).then(|| family.backing().device_read(layer, gfn));
                 frames.insert((layer.id(), gfn), (format!("{:?}", layer.tally(gfn)), bytes));
             }
         }
         maps.extend(tables.iter().map(|table| table.iter().collect()));
-        let mut slots: Vec<_> =
-            family.swap.lock().iter().map(|slot| format!("{slot:?}")).collect();
+        let mut slots: Vec<_> = family.swap.lock().iter().map(|slot| format!("{slot:?}")).collect();
         slots.sort();
         Self {
             maps,

@@ -75,18 +75,18 @@ fn hold_for(set: RuleSet, mappings: usize, inject: bool, cases: u32, length: usi
 #[test]
 fn the_laws_hold_on_real_memory() {
     for set in SOUND {
-        hold_for(set, 1 << 20, false, 60, 60);
+        hold_for(set, 1 << 20, false, 400, 60);
     }
 }
 
 #[test]
 fn an_operation_that_fails_on_real_memory_leaves_everything_as_before() {
     for set in SOUND {
-        hold_for(set, 1 << 20, true, 20, 30);
+        hold_for(set, 1 << 20, true, 100, 30);
     }
 }
 
 #[test]
 fn the_laws_hold_on_real_memory_when_mappings_run_short() {
-    hold_for(RuleSet::SingleRefcount, 100, false, 60, 60);
+    hold_for(RuleSet::SingleRefcount, 100, false, 200, 60);
 }

@@ -148,9 +148,7 @@ fn rows_read_pin() {
         for counted in [true, false] {
             for facts in [shared(2, NOTHING), shared(1, NOTHING), protected(NOTHING)] {
                 assert_eq!(before(SINGLE, facts, duration, counted), BeforePin::WriteFault);
-                for set in
-                    all(&[&[RuleSet::Literal, RuleSet::Busy, MAPCOUNT], &PIN_COUNTS])
-                {
+                for set in all(&[&[RuleSet::Literal, RuleSet::Busy, MAPCOUNT], &PIN_COUNTS]) {
                     let done = before(set, facts, duration, counted);
                     assert_eq!(done, BeforePin::Nothing, "{set}: the hole");
                 }

@@ -88,10 +88,7 @@ impl Explorer {
     ///
     /// # Errors
     /// When the core fails in a way that is not a refusal: a mistake in the core.
-    pub fn run(
-        mut self,
-        go_on: impl FnMut(usize, usize) -> bool,
-    ) -> Result<Explored, SpaceError> {
+    pub fn run(mut self, go_on: impl FnMut(usize, usize) -> bool) -> Result<Explored, SpaceError> {
         let complete = self.explore(go_on)?;
         let depth = self.nodes.last().map_or(0, |node| node.depth);
         Ok(Explored { states: self.nodes.len(), complete, depth, findings: self.findings })
@@ -109,10 +106,7 @@ impl Explorer {
     }
 
     /// Whether all states were visited.
-    fn explore(
-        &mut self,
-        mut go_on: impl FnMut(usize, usize) -> bool,
-    ) -> Result<bool, SpaceError> {
+    fn explore(&mut self, mut go_on: impl FnMut(usize, usize) -> bool) -> Result<bool, SpaceError> {
         let mut model = Model::of(self.rules);
         self.seen.insert(View::of(&Runner::new(&mut model)?).key());
         let mut at = 0;

@@ -37,10 +37,7 @@ impl<B: Backing> AddressSpace<B> {
 
     /// A space that shares what `table` names, except for the empty entries, which the caller fills
     /// before anybody sees the space. Nothing is shown in its window yet.
-    pub(crate) fn sharing(
-        family: &Arc<Family<B>>,
-        table: Table,
-    ) -> Result<Arc<Self>, SpaceError> {
+    pub(crate) fn sharing(family: &Arc<Family<B>>, table: Table) -> Result<Arc<Self>, SpaceError> {
         let mappings = Mappings::reserve(family.backing(), &table)?;
         let reserve = Reserve::plan(family, &[], &table, mappings.block_pages)?;
         let held = Holding::acquire(family, MAP, table)?;

@@ -8,6 +8,9 @@ use crate::holding::leave_swap;
 use crate::rules::Verdict;
 use crate::table::{Entry, Mapped};
 
+#[cfg(test)]
+mod tests;
+
 impl<B: Backing> AddressSpace<B> {
     /// Makes a page read as zeros and gives its memory back, for this guest only: rule (d).
     ///

@@ -16,6 +16,9 @@ use crate::rules::Verdict;
 use crate::swap::Slot;
 use crate::table::{Entry, LayerId, Mapped, SlotId, Table};
 
+#[cfg(test)]
+mod tests;
+
 /// A space that maps the frame, locked.
 struct Sharer<'a, B: Backing> {
     space: &'a AddressSpace<B>,

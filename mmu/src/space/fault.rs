@@ -41,7 +41,8 @@ impl<B: Backing> AddressSpace<B> {
         self.check(gfn)?;
         let page = self.mapped(&self.state.read(), gfn);
         Ok(page.is_some_and(|page| {
-            !page.entry.writable && self.family.rules().on_write(page.facts(&self.family)) == OnWrite::Wait
+            !page.entry.writable
+                && self.family.rules().on_write(page.facts(&self.family)) == OnWrite::Wait
         }))
     }
 
@@ -121,12 +122,7 @@ impl<B: Backing> AddressSpace<B> {
 
     /// Gives neighbours, whose frames are in one layer, writable frames of their own with the same
     /// bytes.
-    fn replace(
-        &self,
-        state: &mut State<B>,
-        run: Run,
-        from: &Layer<B>,
-    ) -> Result<(), BackingError> {
+    fn replace(&self, state: &mut State<B>, run: Run, from: &Layer<B>) -> Result<(), BackingError> {
         let backing = self.family.backing();
         let target = state.reserve.layer_for(run.first).clone();
         run.gfns().for_each(|gfn| target.take(gfn, MAP));

@@ -18,6 +18,9 @@ use crate::layer::Layer;
 use crate::rules::OnFork;
 use crate::table::{Entry, Mapped, Table};
 
+#[cfg(test)]
+mod tests;
+
 /// What a fork will do, decided from values before anything is changed.
 struct Plan {
     /// The other side's map; empty where it gets a copy.
@@ -54,11 +57,12 @@ fn in_few_calls(table: &Table, after: &Table) -> Vec<Protect> {
         Entry::Mapped(mapped) => Some(mapped.writable),
         Entry::Empty | Entry::Swapped { .. } => None,
     };
-    let runs = table.runs(table.all(), |gfn, entry| match (writable(entry)?, writable(after.get(gfn))) {
-        (true, Some(true)) => None,
-        (true, _) => Some(Kind::Protect),
-        (false, _) => Some(Kind::ProtectedAlready),
-    });
+    let runs =
+        table.runs(table.all(), |gfn, entry| match (writable(entry)?, writable(after.get(gfn))) {
+            (true, Some(true)) => None,
+            (true, _) => Some(Kind::Protect),
+            (false, _) => Some(Kind::ProtectedAlready),
+        });
     let mut calls: Vec<Protect> = Vec::new();
     // The end of the last call, and of the protected pages right behind it.
     let (mut end, mut reach) = (0, 0);
@@ -230,9 +234,7 @@ impl<B: Backing> Image<B> {
     fn copy_in(&self, source: &Layer<B>, gfn: Gfn) -> Result<(), SpaceError> {
         let family = self.family();
         let target = family.claim_anywhere(gfn, Holder::Image)?;
-        if let Err(error) =
-            family.backing().copy(source.store(), target.store(), Run::one(gfn))
-        {
+        if let Err(error) = family.backing().copy(source.store(), target.store(), Run::one(gfn)) {
             family.let_go(&target, Run::one(gfn), Holder::Image);
             return Err(error.into());
         }

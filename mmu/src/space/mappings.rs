@@ -102,8 +102,8 @@ impl<B: Backing> Mappings<B> {
             let block_pages = block_pages(table.pages(), blocks);
             let headroom = 2 * table.pages().div_ceil(block_pages) as usize;
             // A finer reservation is for times of plenty: it leaves the greater part to others.
-            let modest = blocks == BLOCKS[BLOCKS.len() - 1]
-                || headroom <= backing.free_mappings() / 64;
+            let modest =
+                blocks == BLOCKS[BLOCKS.len() - 1] || headroom <= backing.free_mappings() / 64;
             let reserved = charged + headroom;
             if modest && backing.reserve_mappings(reserved) {
                 let backing = Arc::clone(backing);

@@ -111,11 +111,7 @@ impl<B: Backing> AddressSpace<B> {
     /// # Errors
     /// [`SpaceError::Wait`] when the write fault would have to wait for other pins,
     /// [`SpaceError::Saturated`], [`SpaceError::OutOfRange`], or what the host said.
-    pub fn pin<D: Way>(
-        &self,
-        gfn: Gfn,
-        request: PinRequest,
-    ) -> Result<Pin<B, D>, SpaceError> {
+    pub fn pin<D: Way>(&self, gfn: Gfn, request: PinRequest) -> Result<Pin<B, D>, SpaceError> {
         self.check(gfn)?;
         let PinRequest { duration, counted } = request;
         let holder = match counted {
@@ -133,13 +129,20 @@ impl<B: Backing> AddressSpace<B> {
         }
         let mut state = self.state.write();
         let page = self.present(&mut state, gfn)?;
-        match self.family.rules().before_pin(page.facts(&self.family), D::DIRECTION, duration, counted) {
+        match self.family.rules().before_pin(
+            page.facts(&self.family),
+            D::DIRECTION,
+            duration,
+            counted,
+        ) {
             BeforePin::Nothing => {}
             BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
             BeforePin::MakePrivate => {
                 state.set(gfn, Entry::Mapped(Mapped { private: true, ..page.entry }));
             }
-            BeforePin::Unshare => self.with_room(&mut state, 2, |state| self.unshare(state, &page))?,
+            BeforePin::Unshare => {
+                self.with_room(&mut state, 2, |state| self.unshare(state, &page))?
+            }
         }
         let page = self.present(&mut state, gfn)?;
         Ok(Pin { grip: self.grip(page, holder)?, way })

@@ -24,8 +24,12 @@ pub(crate) struct Owned<B: Backing> {
 
 impl<B: Backing> Owned<B> {
     pub(crate) fn take(family: &Arc<Family<B>>, needed: &[Run]) -> Result<Arc<Self>, BackingError> {
-        let layer = family.take_layer(needed)?;
-        Ok(Arc::new(Self { family: Arc::clone(family), layer }))
+        Ok(Self::of(family, family.take_layer(needed)?))
+    }
+
+    /// The ownership of a layer that the family has marked as taken.
+    fn of(family: &Arc<Family<B>>, layer: Arc<Layer<B>>) -> Arc<Self> {
+        Arc::new(Self { family: Arc::clone(family), layer })
     }
 }
 
@@ -74,42 +78,58 @@ impl<B: Backing> Reserve<B> {
     }
 
     /// Sets slots aside for every page of `table` that may need one: in `candidates` where they
-    /// have room, else in one further layer. Candidates that no block uses are not kept.
+    /// have room, else in layers that nobody uses any more, else in a new one. Those that no block
+    /// uses are not kept.
     pub(crate) fn plan(
         family: &Arc<Family<B>>,
         candidates: &[Arc<Owned<B>>],
         table: &Table,
         block_pages: u32,
     ) -> Result<Self, BackingError> {
-        let mut chosen: Vec<Option<usize>> = Vec::new();
-        let mut unmet: Vec<Run> = Vec::new();
-        for block in blocks(table.pages(), block_pages) {
-            let needed = needed_runs(table, block);
-            let fits = |owned: &Arc<Owned<B>>| {
-                needed.iter().flat_map(|run| run.gfns()).all(|gfn| owned.layer.is_free(gfn))
-            };
-            let found = candidates.iter().take(MOST_OWNED).position(fits);
-            if found.is_none() {
-                unmet.extend(needed);
-            }
-            chosen.push(found);
+        let needed: Vec<_> =
+            blocks(table.pages(), block_pages).map(|block| needed_runs(table, block)).collect();
+        let mut chosen: Vec<Option<usize>> = vec![None; needed.len()];
+        let mut layers: Vec<Arc<Owned<B>>> = Vec::new();
+        let mut unmet: Vec<usize> = (0..needed.len()).collect();
+        let mut use_layer = |owned: Arc<Owned<B>>, unmet: &mut Vec<usize>| {
+            unmet.retain(|&block| {
+                let fits = owned.layer.fits(&needed[block]);
+                if fits {
+                    chosen[block] = Some(layers.len());
+                }
+                !fits
+            });
+            layers.push(owned);
+        };
+        for owned in candidates.iter().take(MOST_OWNED) {
+            use_layer(Arc::clone(owned), &mut unmet);
         }
-        let mut all: Vec<_> = candidates.iter().take(MOST_OWNED).cloned().collect();
-        let further = all.len();
+        for _ in 0..MOST_ADOPTED {
+            let runs: Vec<&[Run]> = unmet.iter().map(|&block| &*needed[block]).collect();
+            let used = if runs.is_empty() { None } else { family.take_used_layer(&runs) };
+            let Some(layer) = used else { break };
+            use_layer(Owned::of(family, layer), &mut unmet);
+        }
         if !unmet.is_empty() {
-            all.push(Owned::take(family, &unmet)?);
+            let runs: Vec<_> = unmet.iter().flat_map(|&block| needed[block].clone()).collect();
+            use_layer(Owned::take(family, &runs)?, &mut unmet);
         }
+        Ok(Self::keeping(&layers, chosen, block_pages))
+    }
+
+    /// The reserve in which each block uses the layer that was chosen for it.
+    fn keeping(layers: &[Arc<Owned<B>>], chosen: Vec<Option<usize>>, block_pages: u32) -> Self {
         let mut plan = Self { owned: Vec::new(), block_pages, target: Vec::new() };
-        let mut kept: Vec<Option<u8>> = vec![None; all.len()];
+        let mut kept: Vec<Option<u8>> = vec![None; layers.len()];
         for index in chosen {
-            let index = index.unwrap_or(further);
+            let index = index.expect("every block found a layer");
             let target = *kept[index].get_or_insert_with(|| {
-                plan.owned.push(Arc::clone(&all[index]));
+                plan.owned.push(Arc::clone(&layers[index]));
                 u8::try_from(plan.owned.len() - 1).unwrap_or(u8::MAX)
             });
             plan.target.push(target);
         }
-        Ok(plan)
+        plan
     }
 
     /// The reserve when `gfn` joins the pages that may need a copy, as in a table `after`.
@@ -140,6 +160,9 @@ impl<B: Backing> Reserve<B> {
 
 /// More candidates than this cost more to search than a new layer.
 const MOST_OWNED: usize = 8;
+
+/// Layers that nobody uses any more, taken by one plan at most: they tear runs apart.
+const MOST_ADOPTED: usize = 4;
 
 fn blocks(pages: u32, block_pages: u32) -> impl Iterator<Item = Run> {
     (0..pages)

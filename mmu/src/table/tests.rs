@@ -78,10 +78,9 @@ fn runs_are_maximal_and_stay_within_bounds() {
     let expected =
         [(Run::new(0, 4), 1), (Run::new(4, 5), 2), (Run::new(5, 7), 1), (Run::new(8, 10), 1)];
     assert_eq!(all, expected);
-    assert_eq!(table.runs(Run::new(3, 6), layer), [
-        (Run::new(3, 4), 1),
-        (Run::new(4, 5), 2),
-        (Run::new(5, 6), 1)
-    ]);
+    assert_eq!(
+        table.runs(Run::new(3, 6), layer),
+        [(Run::new(3, 4), 1), (Run::new(4, 5), 2), (Run::new(5, 6), 1)]
+    );
     assert_eq!(table.runs(Run::new(7, 8), layer), []);
 }

@@ -74,7 +74,7 @@ impl Reference {
     }
 
     fn entry(&self, guest: usize) -> Entry {
-        self.guests[guest].unwrap()
+        self.guests[guest].expect("a guest that lives")
     }
 
     fn has_private_bit(&self) -> bool {
@@ -172,7 +172,12 @@ impl Reference {
     }
 
     /// Whether a fork copies the frame for the child.
-    fn copies_for_child(&self, frame: usize, writable: bool, private: bool) -> Result<bool, Refusal> {
+    fn copies_for_child(
+        &self,
+        frame: usize,
+        writable: bool,
+        private: bool,
+    ) -> Result<bool, Refusal> {
         let writes = self.counted_on(frame).any(|pin| pin.writes);
         let long_read = self.counted_on(frame).any(|pin| !pin.writes && !pin.short);
         let reserved = writable && self.refs(frame) > 1;
@@ -262,12 +267,12 @@ impl Place for Reference {
     }
 
     fn dma_write(&mut self, pin: &usize, stamp: Stamp) -> Result<(), Never> {
-        self.frames[self.pins[*pin].unwrap().frame].a = stamp;
+        self.frames[self.pins[*pin].expect("a pin that lives").frame].a = stamp;
         Ok(())
     }
 
     fn dma_read(&mut self, pin: &usize) -> Result<Page, Never> {
-        Ok(self.frames[self.pins[*pin].unwrap().frame])
+        Ok(self.frames[self.pins[*pin].expect("a pin that lives").frame])
     }
 
     fn write_protect(&mut self, guest: &usize) -> Attempt<(), Self> {
@@ -292,9 +297,9 @@ impl Place for Reference {
             return Err(if waits { Refusal::Wait } else { Refusal::Busy }.into());
         }
         let stays = self.pins_on(frame).next().is_some() || self.holds_on(frame) > 0;
-        let slot = self.slot_of(frame).unwrap_or_else(|| {
-            push(&mut self.slots, Slot { bytes: Page::default(), cache: None })
-        });
+        let slot = self
+            .slot_of(frame)
+            .unwrap_or_else(|| push(&mut self.slots, Slot { bytes: Page::default(), cache: None }));
         self.slots[slot] = Slot { bytes: self.frames[frame], cache: stays.then_some(frame) };
         for entry in self.guests.iter_mut().flatten() {
             if matches!(entry.at, At::Frame { frame: at, .. } if at == frame) {

@@ -58,9 +58,7 @@ fn what_a_rule_set_never_asks_is_left_out() {
     assert!(durations(RuleSet::Exclusive) && !durations(RuleSet::ShortRead));
     let bit = |set| same(set, "write_protect P", "fork P C; destroy C");
     assert!(bit(RuleSet::SingleRefcount) && !bit(RuleSet::Exclusive));
-    let order = |set| {
-        same(set, "pin P W long p; pin P R long q", "pin P R long q; pin P W long p")
-    };
+    let order = |set| same(set, "pin P W long p; pin P R long q", "pin P R long q; pin P W long p");
     assert!(order(RuleSet::Exclusive) && !order(RuleSet::Wait));
 }
 

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::fake::Fake;
+use crate::family::Family;
+use crate::rules::RuleSet;
+use crate::space::{FromDevice, PinRequest};
+
+const PAGE: Gfn = Gfn(2);
+
+fn root() -> (Arc<Fake>, Arc<AddressSpace<Fake>>) {
+    let fake = Arc::new(Fake::new(4, 1_000));
+    let family = Family::new(Arc::clone(&fake), RuleSet::SingleRefcount.into(), 4);
+    let root = AddressSpace::root(&family).unwrap();
+    fake.cpu_write(root.window(), PAGE, 1, 7).unwrap();
+    (fake, root)
+}
+
+#[test]
+fn a_frame_of_its_own_is_cleared_in_place() {
+    let (fake, root) = root();
+    let before = root.entry(PAGE).unwrap();
+    root.discard(PAGE).unwrap();
+    assert_eq!(root.entry(PAGE).unwrap(), before);
+    assert_eq!(fake.cpu_read(root.window(), PAGE), Ok([0, 0]));
+}
+
+#[test]
+fn a_shared_or_evicted_page_is_only_left() {
+    let (fake, root) = root();
+    let child = root.fork().unwrap();
+    root.discard(PAGE).unwrap();
+    assert_eq!(fake.cpu_read(root.window(), PAGE), Ok([0, 0]));
+    assert_eq!(fake.cpu_read(child.window(), PAGE), Ok([0, 7]));
+    fake.cpu_write(root.window(), PAGE, 1, 8).unwrap();
+
+    child.evict(PAGE).unwrap();
+    child.discard(PAGE).unwrap();
+    assert_eq!(fake.cpu_read(child.window(), PAGE), Ok([0, 0]));
+    assert_eq!(fake.objects().2, 0, "its place in the swap is free");
+    assert_eq!(root.family().counters().now().discarded, 2);
+    root.family().audit([]).unwrap();
+}
+
+#[test]
+fn a_pinned_page_keeps_its_bytes() {
+    let (fake, root) = root();
+    let pin = root.pin::<FromDevice>(PAGE, PinRequest::TRANSFER).unwrap();
+    assert!(matches!(root.discard(PAGE), Err(SpaceError::Busy { gfn: PAGE, .. })));
+    assert_eq!(fake.cpu_read(root.window(), PAGE), Ok([0, 7]));
+    drop(pin);
+    root.discard(PAGE).unwrap();
+}
