@@ -37,3 +37,6 @@ pub fn attach(space: &Arc<TrapSpace>) {
     let handler: Weak<dyn Resolve> = Arc::downgrade(space) as Weak<dyn Resolve>;
     space.family().backing().attach(space.window(), handler);
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,10 +52,23 @@ struct State<B: Backing> {
 impl<B: Backing> State<B> {
     /// Changes an entry whose references the caller has seen to, and keeps the count of mappings.
     fn set(&mut self, gfn: Gfn, entry: Entry) {
-        let around = Run::one(gfn);
-        let before = mappings::cuts(&self.held.table, around);
-        self.held.table.set(gfn, entry);
-        self.mappings.changed(before, mappings::cuts(&self.held.table, around));
+        self.change(Run::one(gfn), |state| state.held.table.set(gfn, entry));
+    }
+
+    /// Changes entries after something was mapped over their pages.
+    fn set_shown_anew(&mut self, run: Run, entry: Entry) {
+        self.change(run, |state| {
+            run.gfns().for_each(|gfn| state.held.table.set(gfn, entry));
+            state.mappings.unwatch(run);
+        });
+    }
+
+    /// Does what changes the charge at `run` only, and keeps the count of mappings.
+    fn change(&mut self, run: Run, change: impl FnOnce(&mut Self)) {
+        let before = self.mappings.cuts(&self.held.table, run);
+        change(self);
+        let after = self.mappings.cuts(&self.held.table, run);
+        self.mappings.changed(before, after);
     }
 }
 
@@ -143,8 +156,10 @@ impl<B: Backing> AddressSpace<B> {
     pub fn census(&self) -> Census {
         let state = self.state.read();
         let pool = self.family.pool();
-        let mut census =
-            Census { mappings: mappings::count(&state.held.table) as u64, ..Census::default() };
+        let mut census = Census {
+            mappings: state.mappings.count_of(&state.held.table) as u64,
+            ..Census::default()
+        };
         for (gfn, entry) in state.held.table.iter() {
             match entry {
                 Entry::Empty => {}

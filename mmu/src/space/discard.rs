@@ -47,7 +47,7 @@ impl<B: Backing> AddressSpace<B> {
                 return Err(error.into());
             }
             state.reserve = reserve;
-            state.set(gfn, Entry::Mapped(Mapped::own(fresh.id())));
+            state.set_shown_anew(run, Entry::Mapped(Mapped::own(fresh.id())));
             Ok(())
         })?;
         match old {

@@ -109,7 +109,7 @@ impl<B: Backing> Sharer<'_, B> {
             self.state.reserve = reserve;
         }
         if let Some(entry) = swapped(self.state.held.table.get(gfn), slot) {
-            self.state.set(gfn, entry);
+            self.state.set_shown_anew(Run::one(gfn), entry);
         }
     }
 }

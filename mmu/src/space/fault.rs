@@ -1,6 +1,6 @@
 //! Write faults, and accesses to evicted pages.
 
-use super::{AddressSpace, MAP, Page, State, mappings};
+use super::{AddressSpace, MAP, Page, State};
 use crate::backing::{Access, Backing, BackingError};
 use crate::error::SpaceError;
 use crate::gfn::{Gfn, Run};
@@ -80,6 +80,7 @@ impl<B: Backing> AddressSpace<B> {
             }
             layer
         };
+        state.mappings.brought_back(gfn);
         let private = self.family.rules().private_after_swap_in(private);
         state.set(gfn, Entry::Mapped(Mapped { layer: layer.id(), writable: false, private }));
         backing.make_present(&self.window, Run::one(gfn));
@@ -108,8 +109,9 @@ impl<B: Backing> AddressSpace<B> {
         }
         if decision == OnWrite::Reuse {
             state.set(gfn, Entry::Mapped(Mapped::own(page.entry.layer)));
-            self.family.backing().unprotect(&self.window, page.run());
+            // Counted before the guest goes on, who may be asked what it cost.
             self.family.counters.reused.add(1);
+            self.family.backing().unprotect(&self.window, page.run());
             return Ok(());
         }
         let copied = self.replace(state, page.run(), &page.layer);
@@ -133,12 +135,7 @@ impl<B: Backing> AddressSpace<B> {
             self.family.let_go(&target, run, MAP);
             return Err(error);
         }
-        let entry = Entry::Mapped(Mapped::own(target.id()));
-        let before = mappings::cuts(&state.held.table, run);
-        for gfn in run.gfns() {
-            state.held.table.set(gfn, entry);
-        }
-        state.mappings.changed(before, mappings::cuts(&state.held.table, run));
+        state.set_shown_anew(run, Entry::Mapped(Mapped::own(target.id())));
         self.family.let_go(from, run, MAP);
         Ok(())
     }

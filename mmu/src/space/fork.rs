@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::reserve::Reserve;
-use super::{AddressSpace, MAP, State, mappings};
+use super::{AddressSpace, MAP, State};
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
@@ -180,7 +180,7 @@ impl<B: Backing> AddressSpace<B> {
         make: impl FnOnce(&State<B>, &Plan) -> Result<T, SpaceError>,
     ) -> Result<T, SpaceError> {
         let plan = self.plan(state)?;
-        let charge = mappings::charge(&plan.after);
+        let charge = state.mappings.charge_of(&plan.after);
         let more = charge.saturating_sub(state.mappings.charged());
         self.with_room(state, more, |state| {
             let (owned, block_pages) = (&state.reserve.owned, state.reserve.block_pages);

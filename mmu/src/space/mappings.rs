@@ -16,10 +16,14 @@
 //!   block has no protected page any more that may need the two mappings again.
 //! - Whatever makes a page protected (a fork, write-protection, an eviction) may fail, and restores
 //!   the two per block, the *headroom*, for all blocks first.
+//! - A page that was evicted and read back stays *watched*: the host goes on looking for a hole there,
+//!   in a mapping of its own, until something is mapped over it (`mmu::host`, fact 3). It is charged
+//!   as an evicted one is.
 //!
 //! A pinned page that is protected must stay out of a block copy, and may cost two mappings beyond
 //! the reservation. The default set never has one: its pins make pages writable first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::backing::Backing;
@@ -43,6 +47,7 @@ pub(crate) struct Mappings<B: Backing> {
     reserved: usize,
     pub(crate) block_pages: u32,
     headroom: usize,
+    watched: BTreeSet<Gfn>,
 }
 
 /// Whether two neighbours are in different mappings. Evicted pages stand alone: they are registered
@@ -72,23 +77,6 @@ fn pieces(table: &Table, ends: impl Fn(Entry, Entry) -> bool) -> usize {
     pieces
 }
 
-/// How many mappings a window over `table` takes.
-pub(crate) fn count(table: &Table) -> usize {
-    pieces(table, parted)
-}
-
-/// What a window over `table` is charged.
-pub(crate) fn charge(table: &Table) -> usize {
-    pieces(table, apart)
-}
-
-/// Charged ends at the edges of and within `run`.
-pub(crate) fn cuts(table: &Table, run: Run) -> usize {
-    let end = (run.first.0 + run.pages).min(table.pages() - 1);
-    let first = run.first.0.max(1);
-    (first..=end).filter(|&gfn| apart(table.get(Gfn(gfn - 1)), table.get(Gfn(gfn)))).count()
-}
-
 fn block_pages(pages: u32, blocks: u32) -> u32 {
     pages.div_ceil(blocks).next_power_of_two()
 }
@@ -96,7 +84,7 @@ fn block_pages(pages: u32, blocks: u32) -> u32 {
 impl<B: Backing> Mappings<B> {
     /// Reserves what a window over `table` is charged, and headroom.
     pub(crate) fn reserve(backing: &Arc<B>, table: &Table) -> Result<Self, SpaceError> {
-        let charged = charge(table);
+        let charged = pieces(table, apart);
         let mut least = usize::MAX;
         for blocks in BLOCKS {
             let block_pages = block_pages(table.pages(), blocks);
@@ -107,7 +95,8 @@ impl<B: Backing> Mappings<B> {
             let reserved = charged + headroom;
             if modest && backing.reserve_mappings(reserved) {
                 let backing = Arc::clone(backing);
-                return Ok(Self { backing, charged, reserved, block_pages, headroom });
+                let watched = BTreeSet::new();
+                return Ok(Self { backing, charged, reserved, block_pages, headroom, watched });
             }
             least = reserved;
         }
@@ -144,6 +133,52 @@ impl<B: Backing> Mappings<B> {
         self.backing.return_mappings(surplus);
     }
 
+    /// Charged ends at the edges of and within `run`.
+    pub(crate) fn cuts(&self, table: &Table, run: Run) -> usize {
+        self.ends(table, run, apart)
+    }
+
+    /// What a window over `table` is charged with the pages that are watched now.
+    pub(crate) fn charge_of(&self, table: &Table) -> usize {
+        self.pieces(table, apart)
+    }
+
+    /// How many mappings a window over `table` takes with the pages that are watched now.
+    pub(crate) fn count_of(&self, table: &Table) -> usize {
+        self.pieces(table, parted)
+    }
+
+    fn pieces(&self, table: &Table, is_end: fn(Entry, Entry) -> bool) -> usize {
+        match self.watched.is_empty() {
+            true => pieces(table, is_end),
+            false => 1 + self.ends(table, table.all(), is_end),
+        }
+    }
+
+    fn ends(&self, table: &Table, run: Run, is_end: fn(Entry, Entry) -> bool) -> usize {
+        let end = (run.first.0 + run.pages).min(table.pages() - 1);
+        let between = |gfn: &u32| {
+            let (left, right) = (Gfn(gfn - 1), Gfn(*gfn));
+            self.watched.contains(&left)
+                || self.watched.contains(&right)
+                || is_end(table.get(left), table.get(right))
+        };
+        (run.first.0.max(1)..=end).filter(between).count()
+    }
+
+    /// Notes that a page is no longer evicted. Its charge stays.
+    pub(crate) fn brought_back(&mut self, gfn: Gfn) {
+        self.watched.insert(gfn);
+    }
+
+    /// Notes that something is mapped over the pages of `run`, or that they are evicted, which is
+    /// charged anyway. Whoever calls notes the change of the charge.
+    pub(crate) fn unwatch(&mut self, run: Run) {
+        if !self.watched.is_empty() {
+            self.watched.retain(|gfn| !run.numbers().contains(&gfn.0));
+        }
+    }
+
     /// Notes that a change turned `before` charged ends into `after`.
     pub(crate) fn changed(&mut self, before: usize, after: usize) {
         self.charged = self.charged + after - before;
@@ -159,7 +194,7 @@ impl<B: Backing> Mappings<B> {
     /// Whether the charge is that of `table`, covers its mappings, and was reserved.
     #[cfg(test)]
     pub(crate) fn check(&self, table: &Table) -> Result<(), String> {
-        let (count, charge) = (count(table), charge(table));
+        let (count, charge) = (self.count_of(table), self.charge_of(table));
         let right = charge == self.charged && count <= charge && charge <= self.reserved;
         let Self { charged, reserved, headroom, .. } = self;
         right.then_some(()).ok_or(format!(

@@ -180,7 +180,7 @@ impl<B: Backing> AddressSpace<B> {
                 return Err(error.into());
             }
         }
-        state.set(gfn, Entry::Mapped(private));
+        state.set_shown_anew(run, Entry::Mapped(private));
         self.family.let_go(&page.layer, run, MAP);
         self.family.counters.unshared.add(1);
         Ok(())

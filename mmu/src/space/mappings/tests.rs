@@ -36,9 +36,26 @@ fn neighbours_of_one_layer_share_a_mapping() {
         ("assa", 4, 4),
         ("A", 1, 1),
     ] {
-        assert_eq!(count(&table(letters)), mappings, "{letters}");
-        assert_eq!(charge(&table(letters)), charged, "{letters}");
+        assert_eq!(pieces(&table(letters), parted), mappings, "{letters}");
+        assert_eq!(pieces(&table(letters), apart), charged, "{letters}");
     }
+}
+
+fn mappings_of(table: &Table) -> Mappings<Fake> {
+    Mappings::reserve(&Arc::new(Fake::new(16, 1_000)), table).unwrap()
+}
+
+#[test]
+fn a_page_that_was_evicted_once_keeps_its_charge_until_it_is_shown_anew() {
+    let (before, evicted) = (table("aaaaaaaa"), table("aasaaaaa"));
+    let mut mappings = mappings_of(&before);
+    assert_eq!(mappings.charge_of(&evicted), 3);
+    mappings.brought_back(Gfn(2));
+    assert_eq!((mappings.charge_of(&before), mappings.count_of(&before)), (3, 3));
+    mappings.unwatch(Run::new(3, 8));
+    assert_eq!(mappings.charge_of(&before), 3);
+    mappings.unwatch(Run::new(0, 3));
+    assert_eq!((mappings.charge_of(&before), mappings.count_of(&before)), (1, 1));
 }
 
 #[test]
@@ -53,8 +70,10 @@ fn a_change_is_charged_by_what_is_around_it() {
         let letter = b"abABs"[usize::try_from(random.below(5)).unwrap()];
         letters[first..end].fill(letter);
         let after = table(std::str::from_utf8(&letters).unwrap());
-        let change = charge(&before) + cuts(&after, run) - cuts(&before, run);
-        assert_eq!(change, charge(&after));
+        let mappings = mappings_of(&before);
+        let cuts = |table| mappings.cuts(table, run);
+        let charge = |table| mappings.charge_of(table);
+        assert_eq!(charge(&before) + cuts(&after) - cuts(&before), charge(&after));
     }
 }
 
