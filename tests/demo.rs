@@ -1,7 +1,5 @@
 //! The main job, as a user runs it, and what it promises in its JSON.
 
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
 use std::path::Path;
 
 use pincow_tests::Pincow;

@@ -72,7 +72,7 @@ fn nowhere() -> Box<dyn io::Write + Send> {
 
 impl Crowd {
     fn new(host: &Arc<Host>, rules: RuleSet) -> Self {
-        let config = GuestConfig { vcpus: 1, serial: nowhere() };
+        let config = GuestConfig::default();
         let rules = Rules::from(rules);
         let root = Guest::boot(host, MEMORY_BYTES, rules, config, PAYLOAD).unwrap();
         root.machine().start().unwrap();

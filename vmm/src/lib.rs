@@ -8,6 +8,8 @@ pub mod devices;
 pub mod disk;
 pub mod drive;
 pub mod guest;
+pub mod io;
 pub mod kvm;
 pub mod machine;
 pub mod payload;
+pub mod virtio;

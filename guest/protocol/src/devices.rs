@@ -18,6 +18,15 @@ pub const MAILBOX_BASE: u64 = DEVICES_BASE + 0x1000;
 /// From one vCPU's mailbox to the next one's, in bytes.
 pub const MAILBOX_STRIDE: u64 = 0x100;
 
+/// The registers of virtio device 0 (virtio 1.2, section 4.2), 32 bits wide.
+pub const VIRTIO_BASE: u64 = DEVICES_BASE + 0x1_0000;
+
+/// From one virtio device's registers to the next one's, in bytes.
+pub const VIRTIO_STRIDE: u64 = 0x1000;
+
+/// How many virtio devices there can be.
+pub const VIRTIO_DEVICES: usize = 8;
+
 /// How many arguments a command may have, and values a reply.
 pub const VALUES: usize = 4;
 
@@ -84,6 +93,12 @@ impl Register {
 #[must_use]
 pub const fn mailbox(vcpu: usize) -> u64 {
     MAILBOX_BASE + vcpu as u64 * MAILBOX_STRIDE
+}
+
+/// Address of the registers of virtio device `device`.
+#[must_use]
+pub const fn virtio(device: usize) -> u64 {
+    VIRTIO_BASE + device as u64 * VIRTIO_STRIDE
 }
 
 #[cfg(test)]

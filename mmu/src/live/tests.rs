@@ -39,7 +39,7 @@ fn the_kernel_has_no_more_mappings_than_a_space_knows_of() {
             }
             1..8 => space.evict(gfn).unwrap(),
             8..12 => space.discard(gfn).unwrap(),
-            _ => space.fault(gfn, what % 2 == 0).unwrap(),
+            _ => space.fault(gfn, what.is_multiple_of(2)).unwrap(),
         }
         assert_mappings_are_known(&space, &format!("step {step}, action {what} on {gfn}"));
     }

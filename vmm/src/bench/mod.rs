@@ -1,6 +1,6 @@
 //! Measuring clones, forks and write faults, each beside a floor that is taken in the same run.
 //!
-//! The [floor](bare) is a virtual machine made of the bare KVM calls, with the same memory size, the
+//! The floor (`bare`) is a virtual machine made of the bare KVM calls, with the same memory size, the
 //! same number of vCPUs, the same payload and the same state: what no monitor can do without. Its
 //! memory is a memfd that is there before the clock starts, mapped in one piece. Samples of pincow
 //! and of the floor take turns, and who is first changes with every turn, so that a host that gets
@@ -109,7 +109,7 @@ fn turns(round: usize) -> [Turn; 2] {
 
 /// Boots a guest, and waits until it waits for commands.
 fn boot(host: &Arc<Host>, guests: &Guests) -> Result<Guest, BenchError> {
-    let config = GuestConfig { vcpus: guests.vcpus, serial: nowhere() };
+    let config = GuestConfig { vcpus: guests.vcpus, ..GuestConfig::default() };
     let root = Guest::boot(host, guests.memory_bytes, guests.rules, config, PAYLOAD)?;
     root.machine().start()?;
     drive::wait_ready(&root)?;

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod disk;
+mod disk_args;
 mod doctor;
 mod failure;
 mod guest_args;

@@ -9,6 +9,7 @@ use std::thread;
 
 use serde::Serialize;
 
+use super::disk_args::DiskArgs;
 use super::{Failure, GuestArgs, Outcome};
 use crate::devices::serial::SerialSink;
 use crate::guest::{Guest, GuestConfig};
@@ -35,6 +36,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     guest: GuestArgs,
+
+    #[command(flatten)]
+    disks: DiskArgs,
 
     /// Print how the guest ended as one JSON object; its serial line goes to stderr.
     #[arg(long)]
@@ -67,7 +71,12 @@ pub(super) fn run(args: Args) -> Outcome {
     };
     let host = args.guest.host()?;
     warn_of(&args.guest);
-    let config = GuestConfig { vcpus: args.guest.vcpus, serial: serial(args.json) };
+    let config = GuestConfig {
+        vcpus: args.guest.vcpus,
+        serial: serial(args.json),
+        disks: args.disks.open()?,
+        inflight: args.disks.policy(),
+    };
     let guest = Guest::boot(&host, args.guest.memory.0, rules, config, &payload)?;
     let console = args.payload.is_none().then(|| Console::new(&guest, args.json));
     let events = listen(console.is_some())?;

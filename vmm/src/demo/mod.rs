@@ -150,7 +150,7 @@ fn check_size(plan: &Plan) -> Result<(), DemoError> {
 }
 
 fn boot(host: &Arc<Host>, plan: &Plan) -> Result<Guest, DemoError> {
-    let config = GuestConfig { vcpus: plan.vcpus, serial: nowhere() };
+    let config = GuestConfig { vcpus: plan.vcpus, ..GuestConfig::default() };
     let root = Guest::boot(host, plan.memory_bytes, plan.rules, config, PAYLOAD)?;
     root.machine().start()?;
     drive::wait_ready(&root)?;

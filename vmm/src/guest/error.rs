@@ -4,6 +4,7 @@ use pincow_mmu::SpaceError;
 use pincow_mmu::host::TrapError;
 use thiserror::Error;
 
+use super::GuestDiskError;
 use crate::kvm::KvmError;
 use crate::machine::{MachineError, PauseError};
 
@@ -33,6 +34,9 @@ pub enum GuestError {
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),
+    /// A disk refused.
+    #[error(transparent)]
+    Disk(#[from] GuestDiskError),
     /// The machine refused.
     #[error(transparent)]
     Machine(#[from] MachineError),

@@ -4,7 +4,9 @@
 //!
 //! ```text
 //! park the vCPUs            every exit completed; the fault thread keeps running
-//!   copy their state        registers and devices, without the memory
+//! park the disks            each between two completions; their transfers go on
+//!   copy their state        registers, queues and requests in flight, without the bytes
+//!   fork the disks          what was complete at this moment
 //!   fork the memory         plan, prepare the child, protect the parent, commit
 //! let the parent go on      this ends the pause
 //! make the child's machine  from the copied state, over the child's memory
@@ -18,19 +20,26 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pincow_mmu::SpaceError;
 use pincow_mmu::live::{self, TrapSpace};
 use pincow_mmu::rules::Rules;
 
 use crate::devices::serial::SerialSink;
+use crate::disk::{Disk, DiskError};
 use crate::kvm::Host;
-use crate::machine::{GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
+use crate::machine::{BusDevice, GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
+use crate::virtio::blk::{BlkCounts, Policy};
 
+mod disk;
 mod error;
 mod realm;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use disk::{GuestDisk, ParkedDisk, SavedDisk};
+
+pub use disk::{DiskConfig, GuestDiskError, MakeEngine, uring};
 pub use error::GuestError;
 pub use realm::{BackingKind, Realm};
 pub use snapshot::Snapshot;
@@ -40,8 +49,9 @@ pub use snapshot::Snapshot;
 /// Dropping it stops the guest and gives its memory back; what descendants and snapshots share
 /// with it stays.
 pub struct Guest {
-    // The machine goes first: its vCPUs use the memory.
+    // The machine goes first: its vCPUs use the disks and the memory, which the disks use too.
     machine: Machine,
+    disks: Vec<GuestDisk>,
     space: Arc<TrapSpace>,
     realm: Arc<Realm>,
 }
@@ -52,13 +62,23 @@ pub struct GuestConfig {
     pub vcpus: u32,
     /// Where serial output goes.
     pub serial: SerialSink,
+    /// Its disks, in the order of their registers.
+    pub disks: Vec<DiskConfig>,
+    /// What becomes of its requests in flight in a copy.
+    pub inflight: Policy,
 }
 
 impl Default for GuestConfig {
-    /// One vCPU, and serial output to nowhere.
+    /// One vCPU, serial output to nowhere, and no disks.
     fn default() -> Self {
-        Self { vcpus: 1, serial: nowhere() }
+        Self { vcpus: 1, serial: nowhere(), disks: Vec::new(), inflight: Policy::default() }
     }
+}
+
+/// A guest at a cut, without its memory: `D` is what became of each disk.
+struct Saved<D> {
+    machine: MachineState,
+    disks: Vec<(SavedDisk, D)>,
 }
 
 fn nowhere() -> Box<dyn Write + Send> {
@@ -72,6 +92,8 @@ pub struct Cut {
     pub pause: Duration,
     /// Where each vCPU was.
     pub parked_at: Vec<ParkedAt>,
+    /// Transfers of its disks that the kernel had and had not finished.
+    pub transfers_in_flight: usize,
 }
 
 impl Cut {
@@ -96,22 +118,30 @@ impl Guest {
     ) -> Result<Self, GuestError> {
         let realm = Realm::new(host, memory_bytes, rules)?;
         let space = realm.root_space()?;
-        let ram = GuestRam::of_space(&space);
-        let machine = Machine::boot(host, ram, config.into(), payload)?;
-        Ok(Self { machine, space, realm })
+        let GuestConfig { vcpus, serial, disks, inflight } = config;
+        let disk = |config| GuestDisk::new(config, &space, inflight);
+        let disks = disks.into_iter().map(disk).collect::<Result<Vec<_>, _>>()?;
+        let devices = on_bus(&disks);
+        let config = MachineConfig { vcpus, serial, devices, ..MachineConfig::default() };
+        let machine = Machine::boot(host, GuestRam::of_space(&space), config, payload)?;
+        Ok(Self { machine, disks, space, realm })
     }
 
-    /// A guest that goes on where `state` was saved, over memory that it shares.
+    /// A guest that goes on where it was saved, over memory and disks that it shares.
     fn resume(
         realm: &Arc<Realm>,
         space: Arc<TrapSpace>,
         serial: SerialSink,
-        state: &MachineState,
+        saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
         live::attach(&space);
-        let config = MachineConfig { serial, ..MachineConfig::default() };
-        let machine = Machine::restore(realm.host(), GuestRam::of_space(&space), config, state)?;
-        Ok(Self { machine, space, realm: Arc::clone(realm) })
+        let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space);
+        let disks = saved.disks.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
+        let devices = on_bus(&disks);
+        let config = MachineConfig { serial, devices, ..MachineConfig::default() };
+        let ram = GuestRam::of_space(&space);
+        let machine = Machine::restore(realm.host(), ram, config, &saved.machine)?;
+        Ok(Self { machine, disks, space, realm: Arc::clone(realm) })
     }
 
     /// A child that stands where this guest is now, and shares its memory. This guest goes on at
@@ -121,8 +151,8 @@ impl Guest {
     /// When the guest has ended, the rule set refuses because of a pinned page, or the host has no
     /// room. This guest goes on in any case.
     pub fn fork(&self, serial: SerialSink) -> Result<(Self, Cut), GuestError> {
-        let (space, state, cut) = self.cut(TrapSpace::fork)?;
-        let child = Self::resume(&self.realm, space, serial, &state)?;
+        let (space, saved, cut) = self.cut(TrapSpace::fork, |disk| disk.fork())?;
+        let child = Self::resume(&self.realm, space, serial, saved)?;
         Ok((child, cut))
     }
 
@@ -131,22 +161,35 @@ impl Guest {
     /// # Errors
     /// As [`fork`](Self::fork).
     pub fn snapshot(&self) -> Result<(Snapshot, Cut), GuestError> {
-        let (image, state, cut) = self.cut(TrapSpace::snapshot)?;
-        Ok((Snapshot::new(Arc::clone(&self.realm), image, state), cut))
+        let (image, saved, cut) = self.cut(TrapSpace::snapshot, |disk| disk.snapshot())?;
+        Ok((Snapshot::new(Arc::clone(&self.realm), image, saved), cut))
     }
 
-    /// Shares the memory and copies the rest, while all writers are parked.
-    fn cut<T>(
+    /// Shares the memory and the disks and copies the rest, while nobody writes. Transfers go on.
+    fn cut<T, D>(
         &self,
-        share: impl FnOnce(&TrapSpace) -> Result<T, pincow_mmu::SpaceError>,
-    ) -> Result<(T, MachineState, Cut), GuestError> {
+        share: impl FnOnce(&TrapSpace) -> Result<T, SpaceError>,
+        copy: impl Fn(&ParkedDisk<'_>) -> Result<D, DiskError>,
+    ) -> Result<(T, Saved<D>, Cut), GuestError> {
         let begun = Instant::now();
         let paused = self.machine.pause()?;
-        let state = paused.save()?;
+        let mut parked = self.disks.iter().map(GuestDisk::park).collect::<Result<Vec<_>, _>>()?;
+        let transfers_in_flight = parked.iter_mut().map(ParkedDisk::in_flight).sum();
+        let machine = paused.save()?;
+        let disk = |disk: &ParkedDisk<'_>| Ok((disk.save(), copy(disk)?));
+        let disks = parked.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
         let shared = share(&self.space)?;
         let parked_at = paused.parked_at().to_vec();
+        drop(parked);
         drop(paused);
-        Ok((shared, state, Cut { pause: begun.elapsed(), parked_at }))
+        let cut = Cut { pause: begun.elapsed(), parked_at, transfers_in_flight };
+        Ok((shared, Saved { machine, disks }, cut))
+    }
+
+    /// What the drivers and transfers of its disks did so far, disk by disk.
+    #[must_use]
+    pub fn disk_counts(&self) -> Vec<BlkCounts> {
+        self.disks.iter().map(GuestDisk::counts).collect()
     }
 
     /// The machine: its vCPUs, mailboxes and devices.
@@ -168,8 +211,6 @@ impl Guest {
     }
 }
 
-impl From<GuestConfig> for MachineConfig {
-    fn from(config: GuestConfig) -> Self {
-        Self { vcpus: config.vcpus, serial: config.serial, ..Self::default() }
-    }
+fn on_bus(disks: &[GuestDisk]) -> Vec<BusDevice> {
+    disks.iter().enumerate().map(|(index, disk)| disk.on_bus(index)).collect()
 }

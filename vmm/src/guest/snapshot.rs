@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use pincow_mmu::live::TrapImage;
 
-use super::{Guest, GuestError, Realm};
+use super::{Guest, GuestDiskError, GuestError, Realm, Saved, SavedDisk};
 use crate::devices::serial::SerialSink;
+use crate::disk::DiskImage;
 use crate::machine::MachineState;
 
 /// A guest at one moment: its memory, shared, and the state of its vCPUs and devices.
 pub struct Snapshot {
     realm: Arc<Realm>,
     image: Arc<TrapImage>,
-    state: MachineState,
+    saved: Saved<DiskImage>,
 }
 
 impl Snapshot {
-    pub(super) fn new(realm: Arc<Realm>, image: Arc<TrapImage>, state: MachineState) -> Self {
-        Self { realm, image, state }
+    pub(super) fn new(realm: Arc<Realm>, image: Arc<TrapImage>, saved: Saved<DiskImage>) -> Self {
+        Self { realm, image, saved }
     }
 
     /// A guest that goes on from this moment, when it is started.
@@ -25,7 +26,10 @@ impl Snapshot {
     /// # Errors
     /// When the host has no room for another guest.
     pub fn spawn(&self, serial: SerialSink) -> Result<Guest, GuestError> {
-        Guest::resume(&self.realm, self.image.spawn()?, serial, &self.state)
+        let disk = |(state, image): &(SavedDisk, DiskImage)| Ok((state.clone(), image.spawn()?));
+        let disks = self.saved.disks.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
+        let saved = Saved { machine: self.saved.machine.clone(), disks };
+        Guest::resume(&self.realm, self.image.spawn()?, serial, saved)
     }
 
     /// What its guests share.
@@ -43,6 +47,6 @@ impl Snapshot {
     /// The vCPUs and devices.
     #[must_use]
     pub fn state(&self) -> &MachineState {
-        &self.state
+        &self.saved.machine
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pincow_guest_protocol::devices::{MAILBOX_STRIDE, SERIAL_BASE, SERIAL_REGISTERS, mailbox};
 
+use super::BusDevice;
 use crate::devices::{BusError, Mailbox, MmioBus, Serial};
 
 /// All devices of one machine.
@@ -15,12 +16,19 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(serial: Serial, mailboxes: Vec<Arc<Mailbox>>) -> Result<Board, BusError> {
+    pub(super) fn new(
+        serial: Serial,
+        mailboxes: Vec<Arc<Mailbox>>,
+        further: Vec<BusDevice>,
+    ) -> Result<Board, BusError> {
         let serial = Arc::new(serial);
         let mut bus = MmioBus::new();
         bus.insert(SERIAL_BASE, SERIAL_REGISTERS, serial.clone())?;
         for (vcpu, device) in mailboxes.iter().enumerate() {
             bus.insert(mailbox(vcpu), MAILBOX_STRIDE, device.clone())?;
+        }
+        for BusDevice { start, len_bytes, device } in further {
+            bus.insert(start, len_bytes, device)?;
         }
         Ok(Board { bus, serial, mailboxes })
     }

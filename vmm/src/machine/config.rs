@@ -1,5 +1,8 @@
 //! What to choose for a machine.
 
+use std::sync::Arc;
+
+use crate::devices::MmioDevice;
 use crate::devices::serial::SerialSink;
 
 /// Which interrupt controller a guest has.
@@ -11,6 +14,16 @@ pub enum Irqchip {
     None,
 }
 
+/// A device beside those that every machine has.
+pub struct BusDevice {
+    /// Its first guest-physical address.
+    pub start: u64,
+    /// The length of its range, in bytes.
+    pub len_bytes: u64,
+    /// The device. Its state is saved by whoever made it.
+    pub device: Arc<dyn MmioDevice>,
+}
+
 /// The choices for one machine. Its memory is given beside it.
 pub struct MachineConfig {
     /// How many vCPUs, 1 to [`pincow_guest_protocol::map::MAX_VCPUS`].
@@ -19,12 +32,15 @@ pub struct MachineConfig {
     pub irqchip: Irqchip,
     /// Where serial output goes.
     pub serial: SerialSink,
+    /// Further devices.
+    pub devices: Vec<BusDevice>,
 }
 
 impl Default for MachineConfig {
     /// One vCPU, no interrupts, and serial output to nowhere.
     fn default() -> MachineConfig {
-        MachineConfig { vcpus: 1, irqchip: Irqchip::None, serial: Box::new(std::io::sink()) }
+        let serial = Box::new(std::io::sink());
+        MachineConfig { vcpus: 1, irqchip: Irqchip::None, serial, devices: Vec::new() }
     }
 }
 

@@ -57,7 +57,7 @@ mod step;
 mod stopped;
 mod thread;
 
-pub use config::{Irqchip, MachineConfig};
+pub use config::{BusDevice, Irqchip, MachineConfig};
 pub use error::{MachineError, PauseError};
 pub use pause::Paused;
 pub use ram::{GuestRam, RamError};
@@ -108,7 +108,7 @@ impl Machine {
             boot::entry::set(vcpu, &loaded)?;
         }
         let mailboxes = (0..config.vcpus).map(|_| Arc::new(Mailbox::new())).collect();
-        let board = Board::new(Serial::new(config.serial), mailboxes)?;
+        let board = Board::new(Serial::new(config.serial), mailboxes, config.devices)?;
         let parked = vec![ParkedAt::Exit; vcpus.len()];
         Ok(Machine::assemble(host, vm, vcpus, &parked, board, ram))
     }
@@ -136,7 +136,7 @@ impl Machine {
         let restored = |saved: &SavedVcpu| Arc::new(Mailbox::restore(&saved.mailbox));
         let mailboxes = state.vcpus.iter().map(restored).collect();
         let serial = Serial::restore(&state.serial, config.serial)?;
-        let board = Board::new(serial, mailboxes)?;
+        let board = Board::new(serial, mailboxes, config.devices)?;
         let parked: Vec<ParkedAt> = state.vcpus.iter().map(|saved| saved.parked_at).collect();
         Ok(Machine::assemble(host, vm, vcpus, &parked, board, ram))
     }

@@ -1,0 +1,65 @@
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use virtio_bindings::virtio_mmio as reg;
+
+use super::bench::*;
+use crate::virtio::blk::Reactor;
+use crate::virtio::test_driver::{read32, write32};
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn doorbells_wake_it_and_interrupts_come_out() {
+    let mut bench = Bench::new();
+    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    for n in 0..50_usize {
+        bench.read(0, n as u64, &[(DATA, 512)]);
+        write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+        until("an interrupt", || bench.line.0.load(Ordering::Acquire) > n);
+        assert_eq!(read32(&bench.mmio, reg::VIRTIO_MMIO_INTERRUPT_STATUS), 1);
+        write32(&bench.mmio, reg::VIRTIO_MMIO_INTERRUPT_ACK, 1);
+        assert_eq!(read32(&bench.mmio, reg::VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+        assert_eq!(bench.ring.used(&bench.memory), [(0, 513)]);
+        assert_eq!(bench.bytes(DATA, 512), original(n as u64, 512));
+    }
+}
+
+#[test]
+fn a_parked_disk_answers_nothing_and_parking_does_not_wait_for_it() {
+    let mut bench = Bench::new();
+    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    bench.control.delay(Duration::from_millis(50));
+    bench.read(0, 3, &[(DATA, 512)]);
+    write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    until("in flight", || bench.disk.park().requests_in_flight() == 1);
+    let start = Instant::now();
+    let parked = bench.disk.park();
+    assert!(start.elapsed() < Duration::from_millis(40), "{:?}", start.elapsed());
+    assert_eq!(parked.requests_in_flight(), 1);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(bench.ring.used(&bench.memory).is_empty());
+    drop(parked);
+    until("an answer", || !bench.ring.used(&bench.memory).is_empty());
+}
+
+#[test]
+fn a_reset_with_transfers_in_flight_ends_by_itself() {
+    let mut bench = Bench::new();
+    let reactor = Reactor::start(bench.disk.clone()).unwrap();
+    bench.control.delay(Duration::from_millis(30));
+    bench.read(0, 3, &[(DATA, 512)]);
+    write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    until("pinned", || bench.pins() == 1);
+    bench.reset();
+    assert_eq!(bench.device_status(), 15);
+    until("the end of the reset", || bench.device_status() == 0);
+    assert_eq!((bench.pins(), bench.status(0)), (0, 0xee));
+    drop(reactor);
+}

@@ -1,0 +1,108 @@
+//! From completions to answers.
+
+use std::mem;
+
+use vm_memory::GuestMemory;
+
+use super::{BlkWorker, Part};
+use crate::io::{Completion, Engine, Transfer};
+use crate::virtio::blk::ports::{DiskPort, Pinner};
+use crate::virtio::blk::request::{Kind, Status};
+
+impl<M, P, D, E> BlkWorker<M, P, D, E>
+where
+    M: GuestMemory,
+    P: Pinner,
+    D: DiskPort,
+    E: Engine,
+{
+    /// Reads all completions. What they pin is let go one by one, each after what it means is
+    /// done.
+    pub(super) fn read_completions(&mut self) {
+        let mut completions = mem::take(&mut self.scratch);
+        self.ports.engine.completed(&mut completions);
+        for completion in completions.drain(..) {
+            self.completed(completion);
+        }
+        self.scratch = completions;
+        if self.resetting && self.jobs.is_empty() {
+            self.resetting = false;
+            self.signals.reset_done();
+        }
+    }
+
+    fn completed(&mut self, completion: Completion) {
+        let Completion { id, result, buffers } = completion;
+        let Some(part) = self.parts.get_mut(&id) else { return };
+        let wanted = buffers.len_bytes();
+        match result {
+            Ok(moved) if moved >= wanted => {
+                self.counts.bytes += wanted as u64;
+                self.part_ended(id, true);
+            }
+            Ok(moved) if moved > 0 && !self.resetting => {
+                self.counts.bytes += moved as u64;
+                self.counts.continued += 1;
+                part.offset += moved as u64;
+                let Part { ref file, offset, kind, .. } = *part;
+                let (file, rest) = (file.clone(), buffers.slice(moved..wanted));
+                self.unsent.push_back(Transfer { id, file, offset, kind, buffers: rest });
+            }
+            // An error; or the file ends where the disk says that there are sectors.
+            Ok(_) | Err(_) => self.part_ended(id, false),
+        }
+        // The pins of this part end here.
+        drop(buffers);
+    }
+
+    /// One transfer of a request has ended, or was never sent.
+    pub(super) fn part_ended(&mut self, id: u64, done: bool) {
+        let Some(Part { order, .. }) = self.parts.remove(&id) else { return };
+        let Some(running) = self.jobs.get_mut(&order).and_then(|job| job.running.as_mut()) else {
+            return;
+        };
+        running.failed |= !done;
+        running.left -= 1;
+        if running.left == 0 {
+            self.job_ended(order);
+        }
+    }
+
+    /// All transfers of a request have ended.
+    pub(super) fn job_ended(&mut self, order: u64) {
+        let Some(job) = self.jobs.get_mut(&order) else { return };
+        let Some(running) = job.running.take() else { return };
+        let (kind, segments) = (job.request.kind, mem::take(&mut job.request.segments));
+        let ended = self.ports.disk.end(running.ticket, !running.failed);
+        let mut status = match ended {
+            Ok(()) if !running.failed => Status::Ok,
+            _ => Status::IoError,
+        };
+        if let Some(bounce) = running.bounce {
+            let len = bounce.len_bytes();
+            self.bounced -= len;
+            if kind == Kind::In && status == Status::Ok && !self.resetting {
+                let get = |offset, part: &mut [u8]| bounce.get(offset, part);
+                if self.fill(&segments, 0, len, get).is_err() {
+                    status = Status::IoError;
+                }
+            }
+        }
+        self.finish(order, status);
+    }
+
+    /// Answers a request and takes it out of the ledger. A reset has answered all of them.
+    pub(super) fn finish(&mut self, order: u64, status: Status) {
+        let Some(job) = self.jobs.remove(&order) else { return };
+        if status != Status::Ok {
+            self.abandon(&job);
+        }
+        if self.resetting {
+            return;
+        }
+        let (queue, request) = (job.queue, job.request);
+        self.heads.remove(&(queue, request.head));
+        let used_len = request.used_len(status);
+        self.answer(queue, request.head, status, request.status_address, used_len);
+    }
+}

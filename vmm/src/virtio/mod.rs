@@ -1,0 +1,28 @@
+//! Virtio 1.2 devices behind memory-mapped registers.
+//!
+//! ```text
+//! Mmio (registers, vCPU threads) -- Signals -- a Device (its own thread)
+//! ```
+//!
+//! [`Mmio`] is the transport, for any [`Device`]: feature negotiation, queue addresses, status. When
+//! the driver says DRIVER_OK, the device is given its queues and is theirs alone until a reset. The
+//! two share [`Signals`]: the status and interrupt registers, which both sides change.
+//!
+//! A device knows guest memory, and how to raise an interrupt ([`Interrupt`]); not KVM. The guest
+//! is hostile: whatever it writes into registers, rings and descriptors ends in a refused access, a
+//! request that fails, or DEVICE_NEEDS_RESET.
+
+pub mod blk;
+mod device;
+mod features;
+mod mmio;
+mod queue;
+mod signals;
+#[cfg(test)]
+pub(crate) mod test_driver;
+
+pub use device::{Activation, Device, Notify, Reset};
+pub use features::{COMMON, has};
+pub use mmio::{Mmio, MmioCounts, MmioError, MmioState, QueueRegisters, REGISTERS_LEN};
+pub use queue::{QueueError, SavedQueue};
+pub use signals::{Interrupt, Signals, SignalsState};
