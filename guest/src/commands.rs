@@ -7,6 +7,7 @@ use pincow_guest_protocol::control::{COUNT, LINES, STOP};
 use pincow_guest_protocol::map::{PAGE_BYTES, control_page};
 use pincow_guest_protocol::{Command, Memory, Region, Status, churn, table};
 
+use crate::disk;
 use crate::mailbox::{Answer, exit};
 use crate::ram::Ram;
 use crate::runtime::crash;
@@ -78,6 +79,7 @@ impl Vcpu {
             Command::Fault => crash(),
             Command::Panic => panic!("asked to panic"),
             Command::Exit { code } => exit(code),
+            of_disks => return disk::answer(ram, self.control, of_disks),
         };
         Some(Answer::Value(value))
     }

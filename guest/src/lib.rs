@@ -7,6 +7,7 @@
 #![no_std]
 
 mod commands;
+mod disk;
 mod mailbox;
 mod mmio;
 mod panic;

@@ -4,14 +4,18 @@
 use core::ptr;
 
 use pincow_guest_protocol::map::{
-    CONTROL_BASE, PAGE_BYTES, PAGE_WORDS, STACKS_BASE, TABLE_FIRST_PAGE,
+    CONTROL_BASE, DISKS_BASE, DISKS_END, PAGE_BYTES, PAGE_WORDS, STACKS_BASE, TABLE_BASE,
+    TABLE_FIRST_PAGE,
 };
-use pincow_guest_protocol::{Memory, Region};
+use pincow_guest_protocol::{ByteMemory, Memory, Region};
 
 const CONTROL_FIRST_PAGE: u64 = CONTROL_BASE / PAGE_BYTES as u64;
 const CONTROL_END_PAGE: u64 = STACKS_BASE / PAGE_BYTES as u64;
+const DISKS_FIRST_PAGE: u64 = DISKS_BASE / PAGE_BYTES as u64;
+const DISKS_END_PAGE: u64 = DISKS_END / PAGE_BYTES as u64;
 
-/// The pages that Rust does not know of: the control pages, and the tables up to the end of RAM.
+/// The pages that Rust does not know of: the control pages, the places of the disk driver, and the
+/// tables up to the end of RAM.
 #[derive(Clone, Copy)]
 pub(crate) struct Ram {
     end_page: u64,
@@ -36,12 +40,19 @@ impl Ram {
         (inside && address.is_multiple_of(8)).then_some((page, index as usize))
     }
 
+    /// Whether these are bytes of the tables.
+    pub(crate) fn has_bytes(self, address: u64, bytes: u64) -> bool {
+        let end = self.end_page * PAGE_BYTES as u64;
+        address >= TABLE_BASE && address.checked_add(bytes).is_some_and(|to| to <= end)
+    }
+
     /// The address of a word; panics if it is not one of these pages.
     #[inline(always)]
-    fn word(self, page: u64, index: usize) -> *mut u64 {
+    fn place(self, page: u64, index: usize) -> *mut u64 {
         let table = (TABLE_FIRST_PAGE..self.end_page).contains(&page);
         let control = (CONTROL_FIRST_PAGE..CONTROL_END_PAGE).contains(&page);
-        assert!((table || control) && index < PAGE_WORDS, "no such word");
+        let disks = (DISKS_FIRST_PAGE..DISKS_END_PAGE).contains(&page);
+        assert!((table || control || disks) && index < PAGE_WORDS, "no such word");
         ptr::with_exposed_provenance_mut((page as usize * PAGE_WORDS + index) * 8)
     }
 }
@@ -50,14 +61,25 @@ impl Memory for Ram {
     #[inline(always)]
     fn load(&self, page: u64, index: usize) -> u64 {
         // SAFETY: the address is aligned and in RAM that is mapped and that no Rust object lies in
-        // (`word` checks it; the image and the stacks are elsewhere). Others (the monitor, other
+        // (`place` checks it; the image and the stacks are elsewhere). Others (the monitor, other
         // vCPUs, devices) may write it meanwhile, hence volatile; any bits are a valid u64.
-        unsafe { self.word(page, index).read_volatile() }
+        unsafe { self.place(page, index).read_volatile() }
     }
 
     #[inline(always)]
     fn store(&mut self, page: u64, index: usize, value: u64) {
         // SAFETY: as for `load`; nothing holds a reference to it.
-        unsafe { self.word(page, index).write_volatile(value) }
+        unsafe { self.place(page, index).write_volatile(value) }
+    }
+}
+
+impl ByteMemory for Ram {
+    #[inline(always)]
+    fn set_byte(&mut self, address: u64, value: u8) {
+        let word =
+            self.place(address / PAGE_BYTES as u64, (address % PAGE_BYTES as u64 / 8) as usize);
+        let byte = word.cast::<u8>().wrapping_add((address % 8) as usize);
+        // SAFETY: it is a byte of a word that `place` has checked; the rest as for `store`.
+        unsafe { byte.write_volatile(value) }
     }
 }

@@ -12,4 +12,5 @@ pub mod io;
 pub mod kvm;
 pub mod machine;
 pub mod payload;
+pub mod stress;
 pub mod virtio;

@@ -90,6 +90,105 @@ pub enum Command {
         /// The code.
         code: u64,
     },
+    /// Reset a disk and set its queue up. Replies the capacity in sectors, the features agreed on,
+    /// and the entries of the queue.
+    DiskInit {
+        /// Which virtio device.
+        device: u64,
+        /// Entries wanted, a power of two; 0: as many as there can be. There may be fewer.
+        queue_size: u64,
+        /// [`INDIRECT`](super::disk::INDIRECT) and [`EVENT_IDX`](super::disk::EVENT_IDX), where the
+        /// device offers them.
+        flags: u64,
+    },
+    /// Read sectors to memory, at any address. Replies the virtio status; so do those that follow.
+    DiskRead {
+        /// Which virtio device.
+        device: u64,
+        /// The first sector.
+        sector: u64,
+        /// How many.
+        sectors: u64,
+        /// Where in memory.
+        address: u64,
+    },
+    /// Write memory, from any address on, to sectors.
+    DiskWrite {
+        /// Which virtio device.
+        device: u64,
+        /// The first sector.
+        sector: u64,
+        /// How many.
+        sectors: u64,
+        /// Where in memory.
+        address: u64,
+    },
+    /// Make durable what was written.
+    DiskFlush {
+        /// Which virtio device.
+        device: u64,
+    },
+    /// Give sectors up.
+    DiskDiscard {
+        /// Which virtio device.
+        device: u64,
+        /// The first sector.
+        sector: u64,
+        /// How many.
+        sectors: u64,
+    },
+    /// Make sectors zeros.
+    DiskZero {
+        /// Which virtio device.
+        device: u64,
+        /// The first sector.
+        sector: u64,
+        /// How many.
+        sectors: u64,
+    },
+    /// Read the disk's name, 20 bytes, to memory.
+    DiskId {
+        /// Which virtio device.
+        device: u64,
+        /// Where in memory.
+        address: u64,
+    },
+    /// Begin a read or a write and do not wait. Replies a ticket that is not in use otherwise.
+    DiskBegin {
+        /// Which virtio device, and [`WRITES`](super::disk::WRITES) for a write.
+        device: u64,
+        /// The first sector.
+        sector: u64,
+        /// How many.
+        sectors: u64,
+        /// Where in memory.
+        address: u64,
+    },
+    /// Look for a transfer that has ended, and do not wait. Replies how many were found (0 or 1),
+    /// its ticket, its virtio status, and how many bytes the device says that it wrote.
+    DiskEnded {
+        /// Which virtio device.
+        device: u64,
+    },
+    /// Keep many transfers in flight, and verify everything: see [`storm`](super::storm), and the
+    /// control page for the parameters. Replies [`Totals`](super::storm::Totals).
+    DiskStorm {
+        /// First page of the storm's memory.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// Seed of its choices, and in every sector that it writes.
+        seed: u64,
+        /// How many transfers to begin (0: until stopped).
+        limit: u64,
+    },
+    /// Go on where the last storm ended. Replies the same.
+    DiskStormOn {
+        /// How many transfers to begin (0: until stopped).
+        limit: u64,
+    },
+    /// Read the region of the last storm back and verify it. Replies the same.
+    DiskVerify,
 }
 
 /// The reply to [`Command::Ping`].
@@ -120,6 +219,18 @@ impl Command {
             Self::Fault => 12,
             Self::Panic => 13,
             Self::Exit { .. } => 14,
+            Self::DiskInit { .. } => 15,
+            Self::DiskRead { .. } => 16,
+            Self::DiskWrite { .. } => 17,
+            Self::DiskFlush { .. } => 18,
+            Self::DiskDiscard { .. } => 19,
+            Self::DiskZero { .. } => 20,
+            Self::DiskId { .. } => 21,
+            Self::DiskBegin { .. } => 22,
+            Self::DiskEnded { .. } => 23,
+            Self::DiskStorm { .. } => 24,
+            Self::DiskStormOn { .. } => 25,
+            Self::DiskVerify => 26,
         }
     }
 
@@ -127,7 +238,7 @@ impl Command {
     #[must_use]
     pub const fn args(&self) -> [u64; VALUES] {
         match *self {
-            Self::Ping | Self::Puts | Self::Fault | Self::Panic => [0; VALUES],
+            Self::Ping | Self::Puts | Self::Fault | Self::Panic | Self::DiskVerify => [0; VALUES],
             Self::Fill { first, pages, seed } | Self::Check { first, pages, seed } => {
                 [first, pages, seed, 0]
             }
@@ -138,6 +249,18 @@ impl Command {
             Self::Count { limit } | Self::ChurnOn { limit } => [limit, 0, 0, 0],
             Self::Churn { first, pages, seed, limit } => [first, pages, seed, limit],
             Self::Exit { code } => [code, 0, 0, 0],
+            Self::DiskInit { device, queue_size, flags } => [device, queue_size, flags, 0],
+            Self::DiskRead { device, sector, sectors, address }
+            | Self::DiskWrite { device, sector, sectors, address }
+            | Self::DiskBegin { device, sector, sectors, address } => {
+                [device, sector, sectors, address]
+            }
+            Self::DiskFlush { device } | Self::DiskEnded { device } => [device, 0, 0, 0],
+            Self::DiskDiscard { device, sector, sectors }
+            | Self::DiskZero { device, sector, sectors } => [device, sector, sectors, 0],
+            Self::DiskId { device, address } => [device, address, 0, 0],
+            Self::DiskStorm { first, pages, seed, limit } => [first, pages, seed, limit],
+            Self::DiskStormOn { limit } => [limit, 0, 0, 0],
         }
     }
 
@@ -159,6 +282,24 @@ impl Command {
             12 => Self::Fault,
             13 => Self::Panic,
             14 => Self::Exit { code: arg(0) },
+            15 => Self::DiskInit { device: arg(0), queue_size: arg(1), flags: arg(2) },
+            16 => {
+                Self::DiskRead { device: arg(0), sector: arg(1), sectors: arg(2), address: arg(3) }
+            }
+            17 => {
+                Self::DiskWrite { device: arg(0), sector: arg(1), sectors: arg(2), address: arg(3) }
+            }
+            18 => Self::DiskFlush { device: arg(0) },
+            19 => Self::DiskDiscard { device: arg(0), sector: arg(1), sectors: arg(2) },
+            20 => Self::DiskZero { device: arg(0), sector: arg(1), sectors: arg(2) },
+            21 => Self::DiskId { device: arg(0), address: arg(1) },
+            22 => {
+                Self::DiskBegin { device: arg(0), sector: arg(1), sectors: arg(2), address: arg(3) }
+            }
+            23 => Self::DiskEnded { device: arg(0) },
+            24 => Self::DiskStorm { first: arg(0), pages: arg(1), seed: arg(2), limit: arg(3) },
+            25 => Self::DiskStormOn { limit: arg(0) },
+            26 => Self::DiskVerify,
             _ => return None,
         })
     }
@@ -175,6 +316,10 @@ pub enum Status {
     /// An argument names memory that is not of the tables, or is not a multiple of 8, or is 0
     /// where it may not be.
     BadArgument = 2,
+    /// There is no such disk, or it was not set up, or it was and has broken since.
+    NoDisk = 3,
+    /// The queue is full.
+    Full = 4,
 }
 
 impl Status {
@@ -185,6 +330,8 @@ impl Status {
             0 => Self::Ok,
             1 => Self::Unknown,
             2 => Self::BadArgument,
+            3 => Self::NoDisk,
+            4 => Self::Full,
             _ => return None,
         })
     }

@@ -33,6 +33,15 @@ pub const STACK_BYTES: u64 = 0x4000;
 /// End of the low structures, which the monitor lays out.
 pub const LOW_END: u64 = 0x10_0000;
 
+/// The queues of the disk driver and its own state, one place per device, in order.
+pub const DISKS_BASE: u64 = LOW_END;
+
+/// Bytes of each device's place.
+pub const DISK_STRIDE: u64 = 0x2_0000;
+
+/// End of the disk driver's places.
+pub const DISKS_END: u64 = DISKS_BASE + super::devices::VIRTIO_DEVICES as u64 * DISK_STRIDE;
+
 /// Where the payload is linked to and loaded.
 pub const PAYLOAD_BASE: u64 = 0x20_0000;
 
@@ -52,6 +61,12 @@ pub const RAM_MAX_BYTES: u64 = super::devices::DEVICES_BASE;
 #[must_use]
 pub const fn control_page(vcpu: usize) -> u64 {
     CONTROL_BASE + vcpu as u64 * PAGE_BYTES as u64
+}
+
+/// Address of the queue and the driver's state of device `device`.
+#[must_use]
+pub const fn disk_place(device: usize) -> u64 {
+    DISKS_BASE + device as u64 * DISK_STRIDE
 }
 
 /// The stack pointer with which vCPU `vcpu` starts: the end of its stack.

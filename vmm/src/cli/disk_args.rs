@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::Failure;
 use crate::disk::{Disk, DiskError, DiskOptions, overlay};
-use crate::guest::{DiskConfig, uring};
+use crate::guest::{DiskConfig, PinMode, uring};
 use crate::virtio::blk::{BlkOptions, Policy};
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ impl DiskArg {
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let options = BlkOptions { id, ..BlkOptions::default() };
-        Ok(DiskConfig { disk, direct, options, engine: uring() })
+        Ok(DiskConfig { disk, direct, options, engine: uring(), pins: PinMode::Rules })
     }
 
     fn open_as(&self, direct: bool) -> Result<Disk, DiskError> {

@@ -11,6 +11,7 @@ use crate::drive::DriveError;
 use crate::guest::GuestError;
 use crate::kvm::HostError;
 use crate::machine::{MachineError, PauseError};
+use crate::stress::StressError;
 
 /// The exit status of a command that could not do its work.
 pub(super) const STATUS: u8 = 2;
@@ -33,6 +34,9 @@ pub(super) enum Failure {
     /// A disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The stress test could not run.
+    #[error(transparent)]
+    Stress(#[from] StressError),
     /// A machine refused.
     #[error(transparent)]
     Machine(#[from] MachineError),

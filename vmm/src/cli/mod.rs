@@ -21,6 +21,7 @@ mod progress;
 mod rules;
 mod run;
 mod spread;
+mod stress;
 
 use failure::Failure;
 use guest_args::GuestArgs;
@@ -52,6 +53,7 @@ enum Command {
     Bench(bench::Command),
     #[command(subcommand)]
     Disk(disk::Command),
+    Stress(stress::Args),
     Doctor(doctor::Args),
 }
 
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Rules(command) => rules::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Disk(command) => disk::run(command),
+        Command::Stress(args) => stress::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
     outcome.unwrap_or_else(|failure| {

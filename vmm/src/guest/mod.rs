@@ -39,7 +39,7 @@ mod tests;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
 
-pub use disk::{DiskConfig, GuestDiskError, MakeEngine, uring};
+pub use disk::{DiskConfig, GuestDiskError, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use realm::{BackingKind, Realm};
 pub use snapshot::Snapshot;

@@ -44,6 +44,11 @@ impl Snapshot {
         &self.image
     }
 
+    /// The disks.
+    pub fn disks(&self) -> impl Iterator<Item = &DiskImage> {
+        self.saved.disks.iter().map(|(_, image)| image)
+    }
+
     /// The vCPUs and devices.
     #[must_use]
     pub fn state(&self) -> &MachineState {

@@ -23,12 +23,12 @@ fn run_for(ram: &mut Ram, pages: u64) -> Outcome {
 
 /// What the monitor does: every page is as the control page says.
 fn verify_all(ram: &Ram) {
-    let view = ControlView::new(&ram.bytes(CONTROL));
+    let view = ControlView::new(&ram.page(CONTROL));
     for page in region().first()..region().end() {
         let Expected::Page(header) = view.expected(page, false) else {
             panic!("page {page} was not written")
         };
-        assert_eq!(verify_exact(&ram.bytes(page), &header), Ok(()));
+        assert_eq!(verify_exact(&ram.page(page), &header), Ok(()));
     }
 }
 

@@ -24,7 +24,7 @@ fn each_page_is_expected_in_the_round_that_wrote_it_last() {
     ram.store(0, SALT, 0xaa);
     churn::start(&mut ram, 0, region, 7);
     churn::run(&mut ram, 0, 3);
-    let view = ControlView::new(&ram.bytes(0));
+    let view = ControlView::new(&ram.page(0));
     let header = PageHeader { page: 4, round: 0, salt: 0xaa, seed: 7 };
     assert_eq!(view.expected(4, true), Expected::Page(header));
     assert_eq!(view.expected(5, true), Expected::InFlight);
@@ -33,7 +33,7 @@ fn each_page_is_expected_in_the_round_that_wrote_it_last() {
 
     ram.store(0, SALT, 0xbb);
     churn::run(&mut ram, 0, 3);
-    let view = ControlView::new(&ram.bytes(0));
+    let view = ControlView::new(&ram.page(0));
     let at = |page, round, salt| Expected::Page(PageHeader { page, round, salt, seed: 7 });
     let seen: Vec<Expected> = (2..6).map(|page| view.expected(page, false)).collect();
     assert_eq!(seen, [at(2, 1, 0xbb), at(3, 1, 0xbb), at(4, 0, 0xaa), at(5, 0, 0xbb)]);

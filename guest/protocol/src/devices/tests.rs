@@ -34,3 +34,10 @@ fn between_the_registers_there_is_nothing() {
 fn the_serial_line_and_the_mailboxes_do_not_overlap() {
     const { assert!(SERIAL_BASE + SERIAL_REGISTERS <= MAILBOX_BASE) };
 }
+
+#[test]
+fn the_virtio_devices_lie_after_the_mailboxes_and_in_the_window() {
+    assert!(mailbox(crate::map::MAX_VCPUS) <= VIRTIO_BASE);
+    assert!(virtio(VIRTIO_DEVICES) <= DEVICES_BASE + DEVICES_BYTES);
+    assert_eq!(virtio(1) - virtio(0), VIRTIO_STRIDE);
+}

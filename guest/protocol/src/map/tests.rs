@@ -13,6 +13,8 @@ fn the_parts_lie_in_order_and_do_not_overlap() {
         STACKS_BASE,
         stack_top(MAX_VCPUS - 1),
         LOW_END,
+        DISKS_BASE,
+        DISKS_END,
         PAYLOAD_BASE,
         PAYLOAD_END,
         RAM_MAX_BYTES,

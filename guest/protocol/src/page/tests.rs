@@ -12,8 +12,8 @@ fn written() -> Ram {
 #[test]
 fn a_written_page_verifies() {
     let ram = written();
-    assert_eq!(verify_page(&ram.bytes(2), 2, 7), Ok(HEADER));
-    assert_eq!(verify_exact(&ram.bytes(2), &HEADER), Ok(()));
+    assert_eq!(verify_page(&ram.page(2), 2, 7), Ok(HEADER));
+    assert_eq!(verify_exact(&ram.page(2), &HEADER), Ok(()));
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn every_word_that_changes_is_noticed() {
             ram.0[2][index] ^= 1 << bit;
             let expected =
                 if index < HEADER_WORDS { PageFault::Broken } else { PageFault::Torn { index } };
-            assert_eq!(verify_page(&ram.bytes(2), 2, 7), Err(expected));
+            assert_eq!(verify_page(&ram.page(2), 2, 7), Err(expected));
         }
     }
 }
@@ -36,15 +36,15 @@ fn a_page_that_is_half_of_another_round_is_torn() {
     PageHeader { round: 4, ..HEADER }.write(&mut next);
     for cut in 2..PAGE_WORDS {
         ram.0[2][..cut].copy_from_slice(&next.0[2][..cut]);
-        assert!(verify_page(&ram.bytes(2), 2, 7).is_err(), "cut at word {cut}");
+        assert!(verify_page(&ram.page(2), 2, 7).is_err(), "cut at word {cut}");
     }
 }
 
 #[test]
 fn blank_misplaced_and_unexpected_pages_are_told_apart() {
     let ram = written();
-    let bytes = ram.bytes(2);
-    assert_eq!(verify_page(&ram.bytes(1), 1, 7), Err(PageFault::Blank));
+    let bytes = ram.page(2);
+    assert_eq!(verify_page(&ram.page(1), 1, 7), Err(PageFault::Blank));
     assert_eq!(verify_page(&bytes, 3, 7), Err(PageFault::Misplaced { found: HEADER }));
     assert_eq!(verify_page(&bytes, 2, 8), Err(PageFault::Misplaced { found: HEADER }));
     for expected in [PageHeader { salt: 0xab, ..HEADER }, PageHeader { round: 4, ..HEADER }] {

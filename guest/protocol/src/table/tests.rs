@@ -27,7 +27,7 @@ fn a_filled_table_checks_and_sums_as_computed() {
     assert_eq!(check(&ram, 2, 5, 7), (0, None));
     assert_eq!(sum(&ram, 2, 5), table_checksum(2, 5, 7));
     let mut seen = Checksum::new();
-    (2..7).for_each(|page| seen.add_bytes(&ram.bytes(page)));
+    (2..7).for_each(|page| seen.add_bytes(&ram.page(page)));
     assert_eq!(seen.finish(), table_checksum(2, 5, 7));
     assert_eq!((ram.0[1], ram.0[7]), ([0; PAGE_WORDS], [0; PAGE_WORDS]));
 }

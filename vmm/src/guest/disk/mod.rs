@@ -26,6 +26,8 @@ mod tests;
 use pinner::MemoryPinner;
 use port::ForkingDisk;
 
+pub use pinner::PinMode;
+
 type Engines = Box<dyn Engine>;
 type Worker = BlkWorker<WindowMemory, MemoryPinner, ForkingDisk, Engines>;
 type Device = Blk<WindowMemory, MemoryPinner, ForkingDisk, Engines>;
@@ -81,6 +83,8 @@ pub struct DiskConfig {
     pub options: BlkOptions,
     /// What moves its bytes, and those of its copies.
     pub engine: MakeEngine,
+    /// How its transfers hold guest memory.
+    pub pins: PinMode,
 }
 
 /// A virtio-blk device of a guest.
@@ -93,6 +97,7 @@ pub(super) struct GuestDisk {
     direct: bool,
     policy: Policy,
     engine: MakeEngine,
+    pins: PinMode,
 }
 
 /// A disk at a cut, without the bytes.
@@ -104,6 +109,7 @@ pub(super) struct SavedDisk {
     direct: bool,
     policy: Policy,
     engine: MakeEngine,
+    pins: PinMode,
 }
 
 /// The device is stopped between two completions while this lives.
@@ -118,12 +124,12 @@ fn ports(
     disk: &Arc<Disk>,
     direct: bool,
     options: &BlkOptions,
-    engine: &MakeEngine,
+    (engine, pins): (&MakeEngine, PinMode),
 ) -> Result<Ports<WindowMemory, MemoryPinner, ForkingDisk, Engines>, GuestDiskError> {
     let entries = u32::from(options.queue_size) * u32::from(options.queues);
     Ok(Ports {
         memory: space.window().guest_memory(),
-        pinner: MemoryPinner::new(Arc::clone(space)),
+        pinner: MemoryPinner::new(Arc::clone(space), pins),
         disk: ForkingDisk::new(Arc::clone(disk), direct),
         engine: engine(entries)?,
     })
@@ -136,18 +142,18 @@ impl GuestDisk {
         space: &Arc<TrapSpace>,
         policy: Policy,
     ) -> Result<Self, GuestDiskError> {
-        let DiskConfig { disk, direct, options, engine } = config;
+        let DiskConfig { disk, direct, options, engine, pins } = config;
         let capacity = disk.size_bytes() / crate::disk::SECTOR_BYTES;
         let read_only = options.read_only || disk.is_read_only();
         let options = BlkOptions { capacity, read_only, ..options };
         let disk = Arc::new(disk);
-        let ports = ports(space, &disk, direct, &options, &engine)?;
+        let ports = ports(space, &disk, direct, &options, (&engine, pins))?;
         let signals = Arc::new(Signals::new(Box::new(())));
         let worker = BlkWorker::new(ports, BlkConfig::try_from(options)?, Arc::clone(&signals));
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::new(device.clone()));
         let reactor = Reactor::start(Arc::clone(&device))?;
-        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine })
+        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins })
     }
 
     /// The disk that `saved` describes, with bytes and memory of its own.
@@ -156,17 +162,17 @@ impl GuestDisk {
         disk: Disk,
         space: &Arc<TrapSpace>,
     ) -> Result<Self, GuestDiskError> {
-        let SavedDisk { registers, worker, options, direct, policy, engine } = saved;
+        let SavedDisk { registers, worker, options, direct, policy, engine, pins } = saved;
         let disk = Arc::new(disk);
-        let ports = ports(space, &disk, *direct, options, engine)?;
+        let ports = ports(space, &disk, *direct, options, (engine, *pins))?;
         let config = BlkConfig::try_from(options.clone())?;
         let signals = Arc::new(Signals::restore(registers.signals, Box::new(())));
         let worker = BlkWorker::restore(ports, config, Arc::clone(&signals), worker, *policy)?;
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::restore(registers, device.clone())?);
         let reactor = Reactor::start(Arc::clone(&device))?;
-        let (direct, policy, engine) = (*direct, *policy, Arc::clone(engine));
-        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine })
+        let (direct, policy, engine, pins) = (*direct, *policy, Arc::clone(engine), *pins);
+        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins })
     }
 
     /// What the machine's bus gets for disk number `index`.
@@ -203,6 +209,7 @@ impl ParkedDisk<'_> {
             direct: self.disk.direct,
             policy: self.disk.policy,
             engine: Arc::clone(&self.disk.engine),
+            pins: self.disk.pins,
         }
     }
 

@@ -7,9 +7,10 @@ use std::io;
 use std::sync::Arc;
 
 use pincow_mmu::host::Trap;
+use pincow_mmu::layer::Layer;
 use pincow_mmu::live::TrapSpace;
 use pincow_mmu::scenario::AnyPin;
-use pincow_mmu::{Gfn, PAGE_SIZE, PinRequest, SpaceError};
+use pincow_mmu::{Gfn, Hold, PAGE_SIZE, PinRequest, SpaceError};
 
 use crate::io::{Buffers, Region};
 use crate::virtio::blk::{Direction, Pinner, PortError, Segment};
@@ -20,19 +21,54 @@ use crate::virtio::blk::{Direction, Pinner, PortError, Segment};
 /// layer's own mapping, which is neither protected nor remapped while the layer lives.
 pub(super) struct MemoryPinner {
     space: Arc<TrapSpace>,
+    mode: PinMode,
+}
+
+/// How transfers hold guest memory. Anything but the rules is a negative control: the stress test
+/// must see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PinMode {
+    /// As the rule set says, until the completion is read.
+    #[default]
+    Rules,
+    /// As the rule set says, until the transfer is submitted.
+    LetGoAtOnce,
+    /// The frame that is there, without breaking copy-on-write, until the completion is read.
+    AsItIs,
+}
+
+/// What keeps the frame of one page.
+enum Grip {
+    Pin(AnyPin<Trap>),
+    Hold(Hold<Trap>),
+}
+
+impl Grip {
+    fn frame(&self) -> (&Arc<Layer<Trap>>, Gfn) {
+        match self {
+            Self::Pin(pin) => pin.frame(),
+            Self::Hold(hold) => hold.frame(),
+        }
+    }
 }
 
 impl MemoryPinner {
-    pub(super) fn new(space: Arc<TrapSpace>) -> Self {
-        Self { space }
+    pub(super) fn new(space: Arc<TrapSpace>, mode: PinMode) -> Self {
+        Self { space, mode }
     }
 
-    fn pin_page(&self, gfn: Gfn, direction: Direction) -> Result<AnyPin<Trap>, PortError> {
-        let pinned = match direction {
-            Direction::FromDevice => self.space.pin(gfn, PinRequest::TRANSFER).map(AnyPin::From),
-            Direction::ToDevice => self.space.pin(gfn, PinRequest::TRANSFER).map(AnyPin::To),
+    fn grip(&self, gfn: Gfn, direction: Direction) -> Result<Grip, PortError> {
+        let (space, request) = (&self.space, PinRequest::TRANSFER);
+        let gripped = match (self.mode, direction) {
+            (PinMode::AsItIs, _) => space.hold(gfn).map(Grip::Hold),
+            (_, Direction::FromDevice) => {
+                space.pin(gfn, request).map(|pin| Grip::Pin(AnyPin::From(pin)))
+            }
+            (_, Direction::ToDevice) => {
+                space.pin(gfn, request).map(|pin| Grip::Pin(AnyPin::To(pin)))
+            }
         };
-        pinned.map_err(|error| match error {
+        gripped.map_err(|error| match error {
             // Both pass when other transfers end.
             SpaceError::Wait { .. } | SpaceError::Saturated { .. } => PortError::Busy,
             error => PortError::Failed(io::Error::other(error)),
@@ -42,7 +78,7 @@ impl MemoryPinner {
 
 impl Pinner for MemoryPinner {
     fn pin(&mut self, segments: &[Segment], direction: Direction) -> Result<Buffers, PortError> {
-        let mut pins = Vec::new();
+        let mut grips = Vec::new();
         let mut regions: Vec<Region> = Vec::new();
         for segment in segments {
             let end = segment.address + u64::from(segment.len);
@@ -52,17 +88,22 @@ impl Pinner for MemoryPinner {
                 let gfn = Gfn::containing(at).ok_or_else(outside)?;
                 let offset = at as usize % PAGE_SIZE;
                 let len_bytes = (PAGE_SIZE - offset).min((end - at) as usize);
-                let pin = self.pin_page(gfn, direction)?;
-                let (layer, gfn) = pin.frame();
+                let grip = self.grip(gfn, direction)?;
+                let (layer, gfn) = grip.frame();
                 add(&mut regions, layer.store().address(gfn).wrapping_add(offset), len_bytes);
-                pins.push(pin);
+                grips.push(grip);
                 at += len_bytes as u64;
             }
         }
-        let held: Arc<dyn Any + Send + Sync> = Arc::new(pins);
-        // SAFETY: each region lies in a frame that one of the pins holds, and a pin holds its layer
-        // with the layer's mapping, which is readable and writable. Frames are never referenced by
-        // Rust, since guests write them at any time.
+        let held: Arc<dyn Any + Send + Sync> = match self.mode {
+            PinMode::Rules | PinMode::AsItIs => Arc::new(grips),
+            PinMode::LetGoAtOnce => {
+                Arc::new(grips.iter().map(|grip| grip.frame().0.clone()).collect::<Vec<_>>())
+            }
+        };
+        // SAFETY: each region lies in a frame of a layer that `held` keeps, with the layer's own
+        // mapping, which is readable and writable; pins keep the frame itself as well. Frames are
+        // never referenced by Rust, since guests write them at any time.
         Ok(unsafe { Buffers::new(regions, held) })
     }
 }

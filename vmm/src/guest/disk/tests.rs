@@ -63,7 +63,13 @@ impl Bench {
             controls.lock().push(held.control());
             Ok(Box::new(held))
         });
-        let config = DiskConfig { disk, direct: true, options: BlkOptions::default(), engine };
+        let config = DiskConfig {
+            disk,
+            direct: true,
+            options: BlkOptions::default(),
+            engine,
+            pins: PinMode::Rules,
+        };
         let config = GuestConfig { disks: vec![config], inflight, ..GuestConfig::default() };
         let guest = Guest::boot(&self.host, MEMORY, Rules::from(set), config, PAYLOAD).unwrap();
         guest.machine().start().unwrap();

@@ -1,0 +1,76 @@
+//! Where a transfer's buffer lies, and its bytes. Segments are whole numbers of words long, so no
+//! word lies in two of them.
+
+use super::plan::{GAP_MOST, Span};
+use super::slot::Layout;
+use crate::disk::{SECTOR_BYTES, Segment};
+use crate::memory::{ByteMemory, Memory};
+use crate::sector::SECTOR_WORDS;
+use crate::table::keyed_word;
+
+/// Lays a buffer of `bytes` bytes out in a span. `choose(n)` is a number below n.
+pub(super) fn lay_out(
+    span: Span,
+    bytes: u64,
+    aligned: bool,
+    mut choose: impl FnMut(u64) -> u64,
+) -> Layout {
+    let unit = if aligned { SECTOR_BYTES } else { 8 };
+    let gap = |choose: &mut dyn FnMut(u64) -> u64| match aligned {
+        true => GAP_MOST,
+        false => 1 + choose(GAP_MOST),
+    };
+    let mut left = bytes / unit;
+    let count = 1 + choose(span.most_segments.min(left));
+    let room = span.bytes - bytes - (count + 1) * GAP_MOST;
+    let start_unit = if aligned { SECTOR_BYTES } else { 1 };
+    let start = span.address + choose(room / start_unit + 1) * start_unit;
+    let mut layout = Layout { start, count: count as usize, ..Layout::default() };
+    let mut at = start;
+    for number in 0..count {
+        let after = count - number - 1;
+        let units = if after == 0 { left } else { 1 + choose(left - after) };
+        left -= units;
+        at += gap(&mut choose);
+        layout.segments[number as usize] = Segment { address: at, bytes: units * unit };
+        at += units * unit;
+    }
+    layout.tail = gap(&mut choose);
+    layout
+}
+
+/// Calls `at` with each word of the data's sector number `index`, and its address.
+fn each_word(layout: &Layout, index: u64, mut at: impl FnMut(usize, u64)) {
+    let mut word = 0;
+    while word < SECTOR_WORDS {
+        let offset = index * SECTOR_BYTES + word as u64 * 8;
+        let Some(run) = layout.find(offset) else { return };
+        let here = ((run.bytes / 8) as usize).min(SECTOR_WORDS - word);
+        for number in 0..here {
+            at(word + number, run.address + number as u64 * 8);
+        }
+        word += here;
+    }
+}
+
+/// The words of a sector in the buffer.
+pub(super) fn sector_at(memory: &impl Memory, layout: &Layout, index: u64) -> [u64; SECTOR_WORDS] {
+    let mut words = [0; SECTOR_WORDS];
+    each_word(layout, index, |word, address| words[word] = memory.bytes(address));
+    words
+}
+
+/// Writes a sector into the buffer.
+pub(super) fn put_sector(
+    memory: &mut impl ByteMemory,
+    layout: &Layout,
+    index: u64,
+    words: &[u64; SECTOR_WORDS],
+) {
+    each_word(layout, index, |word, address| memory.set_bytes(address, words[word]));
+}
+
+/// What a buffer holds before a device fills it.
+pub(super) fn poison(key: u64, index: u64) -> [u64; SECTOR_WORDS] {
+    core::array::from_fn(|word| keyed_word(key, index as usize * SECTOR_WORDS + word))
+}

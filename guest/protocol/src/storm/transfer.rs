@@ -1,0 +1,160 @@
+//! Transfers: chosen, prepared, made available.
+
+use super::buffer::{lay_out, poison, put_sector};
+use super::run::Storm;
+use super::shadow::{Expected, Shadow};
+use super::slot::{Layout, Slot, State, Word};
+use super::words::{self, flag};
+use crate::disk::{Bus, Operation, Request, SECTOR_BYTES};
+use crate::sector::SectorHeader;
+use crate::table::mix;
+
+/// One of so many transfers is a flush, one a write zeroes, one a discard, where they are wanted.
+const RARE: u64 = 64;
+
+/// How often a place for a transfer is looked for.
+const TRIES: u32 = 4;
+
+impl<B: Bus> Storm<'_, B> {
+    /// Gives a free slot a transfer, if there is a place for it on the disk.
+    pub(super) fn prepare_any(&mut self, slot: u64) {
+        let operation = self.choose_operation();
+        if operation == Operation::Flush {
+            return self.prepare(slot, operation, self.plan.sector, 0);
+        }
+        let most = self.plan.span(slot).most_sectors.min(self.plan.sectors);
+        let mut sectors = 1 + self.choose(most);
+        for _ in 0..TRIES {
+            let sector = self.plan.sector + self.choose(self.plan.sectors - sectors + 1);
+            let is_free = |sector| !Shadow::load(self.bus, &self.plan, sector).busy;
+            if (sector..sector + sectors).all(is_free) {
+                return self.prepare(slot, operation, sector, sectors);
+            }
+            sectors = sectors.div_ceil(2);
+        }
+    }
+
+    fn choose_operation(&mut self) -> Operation {
+        let rare = match self.choose(RARE) {
+            0 => Some((flag::FLUSH, Operation::Flush)),
+            1 => Some((flag::ZERO, Operation::Zero)),
+            2 => Some((flag::DISCARD, Operation::Discard)),
+            _ => None,
+        };
+        match rare {
+            Some((flag, operation)) if self.plan.has(flag) => operation,
+            _ if self.choose(256) < self.plan.writes => Operation::Write,
+            _ => Operation::Read,
+        }
+    }
+
+    /// Gives a free slot this transfer, of sectors that no other uses.
+    pub(super) fn prepare(&mut self, number: u64, operation: Operation, sector: u64, sectors: u64) {
+        let slot = Slot::new(&self.plan, number);
+        let salt = self.take_up_salt();
+        let sequence = self.get(words::SEQUENCE);
+        self.set(words::SEQUENCE, sequence + 1);
+        let record = [
+            (Word::Operation, operation as u64),
+            (Word::Sector, sector),
+            (Word::Sectors, sectors),
+            (Word::Sequence, sequence),
+            (Word::Salt, salt),
+            (Word::Poison, 0),
+        ];
+        record.into_iter().for_each(|(word, value)| slot.set(self.bus, word, value));
+        slot.set(self.bus, Word::State, State::Prepared as u64);
+        for sector in sector..sector + sectors {
+            let mut shadow = Shadow::load(self.bus, &self.plan, sector);
+            shadow.busy = true;
+            if operation != Operation::Read {
+                shadow.expected = Expected::Changing;
+            }
+            shadow.store(self.bus, &self.plan, sector);
+        }
+        match operation {
+            Operation::Write => self.fill(number, slot),
+            // Pages that the CPU has not touched since a fork are pinned as they are, too.
+            Operation::Read => {
+                let poisoned = self.choose(2) == 0;
+                self.clear_buffer(number, slot, poisoned);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes the sectors of a write into its buffer.
+    fn fill(&mut self, number: u64, slot: Slot) {
+        let layout = self.place(number, slot);
+        for index in 0..slot.get(self.bus, Word::Sectors) {
+            let words = self.written(slot, index).words();
+            put_sector(self.bus, &layout, index, &words);
+        }
+    }
+
+    fn clear_buffer(&mut self, number: u64, slot: Slot, poisoned: bool) {
+        let layout = self.place(number, slot);
+        if poisoned {
+            let key = mix(slot.get(self.bus, Word::Sequence) ^ self.plan.seed) | 1;
+            slot.set(self.bus, Word::Poison, key);
+            for index in 0..slot.get(self.bus, Word::Sectors) {
+                put_sector(self.bus, &layout, index, &poison(key, index));
+            }
+        }
+    }
+
+    /// Lays out the buffer of a slot, with stamps. Those of the last one are verified before.
+    fn place(&mut self, number: u64, slot: Slot) -> Layout {
+        self.check_stamps(number);
+        let bytes = slot.get(self.bus, Word::Sectors) * SECTOR_BYTES;
+        let aligned = self.choose(256) >= self.plan.unaligned;
+        let span = self.plan.span(number);
+        let layout = lay_out(span, bytes, aligned, |below| self.choose(below));
+        // Until the stamps are written, there are none.
+        slot.set(self.bus, Word::Count, 0);
+        let key = self.next_key(slot);
+        self.write_stamps(&layout, key);
+        slot.set(self.bus, Word::Stamps, key);
+        slot.set_layout(self.bus, &layout);
+        layout
+    }
+
+    /// The header of a sector that a slot's transfer writes.
+    pub(super) fn written(&self, slot: Slot, index: u64) -> SectorHeader {
+        SectorHeader {
+            salt: slot.get(self.bus, Word::Salt),
+            sequence: slot.get(self.bus, Word::Sequence),
+            sector: slot.get(self.bus, Word::Sector) + index,
+            seed: self.plan.seed,
+        }
+    }
+
+    /// Makes everything available that is prepared, as far as the queue has room.
+    pub(super) fn submit(&mut self) {
+        for number in 0..self.plan.depth {
+            let slot = Slot::new(&self.plan, number);
+            if !slot.is(self.bus, State::Prepared) {
+                continue;
+            }
+            let operation = slot.operation(self.bus);
+            let layout = slot.layout(self.bus);
+            let segments = match operation {
+                Operation::Read | Operation::Write => layout.segments(),
+                _ => &[],
+            };
+            let request = Request {
+                operation,
+                sector: slot.get(self.bus, Word::Sector),
+                sectors: slot.get(self.bus, Word::Sectors),
+                segments,
+                token: number,
+            };
+            if self.disk.submit(self.bus, &request).is_err() {
+                break;
+            }
+            slot.set(self.bus, Word::State, State::Submitted as u64);
+            self.set(words::IN_FLIGHT, self.disk.in_flight(self.bus));
+        }
+        self.disk.tell(self.bus);
+    }
+}
