@@ -32,9 +32,9 @@ fn nothing_is_found_under_sound_rules() {
     }
 }
 
-/// Runs until something is found, for a minute at most.
+/// Runs until something is found: seconds, unless the machine is very busy with other things.
 fn assert_found(host: &Arc<Host>, plan: Plan) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(240);
     for seed in 0.. {
         let report = stress(host, &Plan { seed, ..plan.clone() });
         if !report.is_clean() {
