@@ -5,7 +5,7 @@
 //!   [shadow](Shadow) in RAM knows what each sector of the region must hold. No two transfers in
 //!   flight share a sector.
 //! - Buffers have random sizes, places and segments. Before, between and after the segments lie
-//!   [stamps](stamps) that the CPU verifies and writes anew all the while, in the very pages that
+//!   [stamps] that the CPU verifies and writes anew all the while, in the very pages that
 //!   devices read and write.
 //! - What is not as it must be is a [`Finding`], counted in the control page by [kind](FindingKind).
 //!
