@@ -1,9 +1,11 @@
 //! `pincow demo`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::output::Output;
 use super::progress::Progress;
 use super::spread::Spread;
 use super::{GuestArgs, Outcome};
@@ -76,10 +78,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         forks: args.forks,
     };
     let report = demo::run(&host, &plan, &mut Progress::new())?;
-    if args.json {
-        println!("{}", serde_json::json!(json(args, &report)));
-    } else {
-        tell(args, &report);
+    let mut out = Output::new();
+    match args.json {
+        true => out.json(&json(args, &report))?,
+        false => out.text(|to| tell(to, args, &report))?,
     }
     let well = report.violations.is_empty()
         && report.clones_ok == args.clones
@@ -110,39 +112,44 @@ fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
     }
 }
 
-fn tell(args: &Args, report: &Report) {
+fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
     let GuestArgs { memory, vcpus, rules, .. } = &args.guest;
     let (clone, fork) = (Spread::of(&report.clone_times), Spread::of(&report.fork_times));
     let MemoryUse { unique, as_if_copied, .. } = report.memory;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!(
+    writeln!(
+        to,
         "guest    {memory} of memory, {vcpus} vCPU, rules {rules}; its table of 16 MiB is right"
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "clones   {} of {} reported what the host computed; {:.0} us to the first answer (p99 {:.0})",
         report.clones_ok, report.clones, clone.p50, clone.p99
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "memory   {:.1} MiB for {} clones, by the kernel's accounting; copies would take {:.0} MiB",
         mib(unique),
         report.clones,
         mib(as_if_copied)
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "forks    {} of {} left both sides whole; {} met a vCPU in the middle of its code; pause {:.0} us (p99 {:.0})",
         report.forks_ok, report.forks, report.forked_mid_run, fork.p50, fork.p99
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "frames   {} shared and {} private with all clones alive; {} writes copied, {} reused in place",
         report.shared_frames, report.private_frames, report.copied, report.reused
-    );
+    )?;
     for violation in &report.violations {
-        println!("VIOLATION {violation}");
+        writeln!(to, "VIOLATION {violation}")?;
     }
     if !args.guest.known_findings().is_empty() {
-        println!("note     {rules} is known for {}", args.guest.known_findings());
+        writeln!(to, "note     {rules} is known for {}", args.guest.known_findings())?;
     }
-    println!("verdict  {}", verdict(report));
+    writeln!(to, "verdict  {}", verdict(report))
 }
 
 fn verdict(report: &Report) -> String {

@@ -10,6 +10,7 @@ use std::thread;
 use serde::Serialize;
 
 use super::disk_args::DiskArgs;
+use super::output::Output;
 use super::{Failure, GuestArgs, Outcome};
 use crate::devices::serial::SerialSink;
 use crate::guest::{Guest, GuestConfig};
@@ -87,7 +88,7 @@ pub(super) fn run(args: Args) -> Outcome {
         let known_findings = args.guest.known_findings();
         let rules = args.guest.rules.to_string();
         let json = Json { stopped: stopped.clone(), interrupted, rules, known_findings };
-        println!("{}", serde_json::json!(json));
+        Output::new().json(&json)?;
     } else if !matches!(stopped, Stopped::Exit { code: 0, .. }) {
         eprintln!("pincow: {stopped}");
     }

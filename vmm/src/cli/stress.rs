@@ -1,10 +1,12 @@
 //! `pincow stress`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::output::Output;
 use super::progress::Progress;
 use super::{GuestArgs, Outcome};
 use crate::stress::{self, Control, Plan, Report};
@@ -71,10 +73,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         true
     })?;
     drop(progress);
-    if args.json {
-        println!("{}", as_json(args, &plan, &report));
-    } else {
-        tell(args, &plan, &report);
+    let mut out = Output::new();
+    match args.json {
+        true => out.json(&as_json(args, &plan, &report))?,
+        false => out.text(|to| tell(to, args, &plan, &report))?,
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -134,36 +136,43 @@ fn as_json(args: &Args, plan: &Plan, report: &Report) -> Value {
     })
 }
 
-fn tell(args: &Args, plan: &Plan, report: &Report) {
+fn tell(to: &mut dyn Write, args: &Args, plan: &Plan, report: &Report) -> io::Result<()> {
     let (p50, max) = in_flight(report);
-    println!("seed       {}", plan.seed);
+    writeln!(to, "seed       {}", plan.seed)?;
     for off in switched_off(args) {
-        println!("off        {off}");
+        writeln!(to, "off        {off}")?;
     }
-    println!("forks      {}, with {p50} transfers in flight (p50; {max} at most)", report.forks);
-    println!(
+    writeln!(
+        to,
+        "forks      {}, with {p50} transfers in flight (p50; {max} at most)",
+        report.forks
+    )?;
+    writeln!(
+        to,
         "guests     {} at a time at most; {} killed, {} snapshots",
         report.guests_peak, report.killed, report.snapshots
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "transfers  {} ({} MiB), {} issued again by children",
         report.transfers,
         report.bytes >> 20,
         report.reissued
-    );
-    println!(
+    )?;
+    writeln!(
+        to,
         "frames     {} copied early; {} evicted, {} read back, {} evictions refused",
         report.early_copies, report.evictions, report.swapped_in, report.busy
-    );
+    )?;
     for (kind, count) in &report.findings {
-        println!("FOUND      {kind}: {count}");
+        writeln!(to, "FOUND      {kind}: {count}")?;
     }
     if let Some((guest, finding)) = report.first {
-        println!("first      guest {guest}: {finding:x?}");
+        writeln!(to, "first      guest {guest}: {finding:x?}")?;
     }
     for violation in &report.violations {
-        println!("VIOLATION  {violation}");
+        writeln!(to, "VIOLATION  {violation}")?;
     }
     let verdict = if report.is_clean() { "nothing lost, torn or leaked" } else { "found" };
-    println!("verdict    {verdict}");
+    writeln!(to, "verdict    {verdict}")
 }
