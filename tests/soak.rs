@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use pincow_guest_protocol::Command;
 use pincow_guest_protocol::map::TABLE_FIRST_PAGE;
 use pincow_mmu::rules::{RuleSet, Rules};
 use pincow_mmu::scenario::Random;
+use pincow_vmm::devices::serial::nowhere;
 use pincow_vmm::drive::{self, Churn};
 use pincow_vmm::guest::{Guest, GuestConfig, Snapshot};
 use pincow_vmm::kvm::Host;
@@ -64,10 +64,6 @@ impl Belongings {
 struct Crowd {
     guests: Vec<Guest>,
     snapshots: Vec<Snapshot>,
-}
-
-fn nowhere() -> Box<dyn io::Write + Send> {
-    Box::new(io::sink())
 }
 
 impl Crowd {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use pincow_guest_protocol::Command;
 use pincow_mmu::rules::Rules;
 
-use crate::devices::serial::SerialSink;
+use crate::devices::serial::nowhere;
 use crate::drive;
 use crate::guest::{Guest, GuestConfig, Snapshot};
 use crate::kvm::Host;
@@ -128,10 +128,6 @@ fn snapshot_of_idle(guest: &Guest) -> Result<Snapshot, BenchError> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Err(BenchError::NotIdle)
-}
-
-fn nowhere() -> SerialSink {
-    Box::new(std::io::sink())
 }
 
 /// How long a guest takes for a command, from the call to its answer.

@@ -6,7 +6,8 @@ use pincow_guest_protocol::map::TABLE_FIRST_PAGE;
 use pincow_guest_protocol::{Checksum, Command, word};
 
 use super::memory::Usage;
-use super::{Audience, CLONE_PAGES, DemoError, Plan, Report, SEED, TABLE_PAGES, audit, nowhere};
+use super::{Audience, CLONE_PAGES, DemoError, Plan, Report, SEED, TABLE_PAGES, audit};
+use crate::devices::serial::nowhere;
 use crate::drive;
 use crate::guest::{Guest, Snapshot};
 

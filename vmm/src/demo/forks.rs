@@ -1,6 +1,7 @@
 //! A chain of forks of a running guest: each side goes on writing, and each is verified.
 
-use super::{Audience, CHURN_PAGES, DemoError, Plan, Report, SEED, audit, nowhere};
+use super::{Audience, CHURN_PAGES, DemoError, Plan, Report, SEED, audit};
+use crate::devices::serial::nowhere;
 use crate::drive::Churn;
 use crate::guest::Guest;
 

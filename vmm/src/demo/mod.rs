@@ -12,7 +12,6 @@ use pincow_guest_protocol::{Command, table_checksum};
 use pincow_mmu::rules::Rules;
 use thiserror::Error;
 
-use crate::devices::serial::SerialSink;
 use crate::drive::{self, DriveError};
 use crate::guest::{Guest, GuestConfig, GuestError};
 use crate::kvm::Host;
@@ -170,10 +169,6 @@ fn fill_table(root: &Guest, report: &mut Report) -> Result<(), DemoError> {
         report.violations.push(format!("the first guest's table has the checksum {sum:#x}"));
     }
     Ok(())
-}
-
-fn nowhere() -> SerialSink {
-    Box::new(std::io::sink())
 }
 
 fn audit(guest: &Guest, when: &str, report: &mut Report) {

@@ -20,6 +20,12 @@ mod tests;
 /// Where the guest's serial output goes.
 pub type SerialSink = Box<dyn Write + Send>;
 
+/// A sink that forgets what it is given.
+#[must_use]
+pub fn nowhere() -> SerialSink {
+    Box::new(std::io::sink())
+}
+
 struct NoInterrupt;
 
 impl Trigger for NoInterrupt {

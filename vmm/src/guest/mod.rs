@@ -16,7 +16,6 @@
 //! A failure before the parent goes on leaves it as it was. One after it leaves a parent that has
 //! lost nothing but a few write faults, and no child.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ use pincow_mmu::SpaceError;
 use pincow_mmu::live::{self, TrapSpace};
 use pincow_mmu::rules::Rules;
 
-use crate::devices::serial::SerialSink;
+use crate::devices::serial::{SerialSink, nowhere};
 use crate::disk::{Disk, DiskError};
 use crate::kvm::Host;
 use crate::machine::{BusDevice, GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
@@ -79,10 +78,6 @@ impl Default for GuestConfig {
 struct Saved<D> {
     machine: MachineState,
     disks: Vec<(SavedDisk, D)>,
-}
-
-fn nowhere() -> Box<dyn Write + Send> {
-    Box::new(std::io::sink())
 }
 
 /// How a fork or snapshot met its guest.

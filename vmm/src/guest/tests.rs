@@ -1,21 +1,19 @@
 //! Forks and clones on the real KVM and real memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use pincow_guest_protocol::control::{self, ControlView, Expected};
-use pincow_guest_protocol::map::{TABLE_FIRST_PAGE, control_page};
-use pincow_guest_protocol::{Command, Outcome, Status, page, table};
+use pincow_guest_protocol::map::TABLE_FIRST_PAGE;
+use pincow_guest_protocol::{Command, table};
 use pincow_mmu::rules::{RuleSet, Rules};
-use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
+use crate::drive::{self, Churn};
 use crate::kvm::tests::host;
 use crate::payload::PAYLOAD;
 
-const LONG: Duration = Duration::from_secs(60);
 const MEMORY: u64 = 16 << 20;
 const PAGES: u64 = 256;
+const CHURN: Churn = Churn { pages: PAGES, seed: 3 };
 
 fn boot(host: &Arc<Host>, set: RuleSet) -> Guest {
     let guest =
@@ -25,51 +23,7 @@ fn boot(host: &Arc<Host>, set: RuleSet) -> Guest {
 }
 
 fn call(guest: &Guest, command: Command) -> [u64; 4] {
-    let reply = guest.machine().mailbox(0).unwrap().call(command, LONG).unwrap();
-    assert_eq!(reply.status(), Some(Status::Ok), "{command:?}");
-    reply.values
-}
-
-fn set_word(guest: &Guest, word: usize, value: u64) {
-    let address = control_page(0) + control::offset(word);
-    guest.machine().ram().memory().write_obj(value, GuestAddress(address)).unwrap();
-}
-
-fn word(guest: &Guest, word: usize) -> u64 {
-    let address = control_page(0) + control::offset(word);
-    guest.machine().ram().memory().read_obj(GuestAddress(address)).unwrap()
-}
-
-fn page_of(guest: &Guest, number: u64) -> [u8; 4096] {
-    let mut bytes = [0; 4096];
-    let address = GuestAddress(number * 4096);
-    guest.machine().ram().memory().read_slice(&mut bytes, address).unwrap();
-    bytes
-}
-
-fn wait_for_progress(guest: &Guest, beyond: u64) {
-    while word(guest, control::SEQUENCE) < beyond {
-        assert_eq!(guest.machine().ended(), None);
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
-/// Stops the churn and checks every page against what the control page says.
-fn stop_and_verify(guest: &Guest) -> Outcome {
-    set_word(guest, control::STOP, 1);
-    let reply = guest.machine().mailbox(0).unwrap().wait_reply(LONG).unwrap();
-    let outcome = Outcome::from_values(reply.values);
-    assert_eq!(outcome.mismatches, 0, "the guest found wrong pages");
-    let view = ControlView::new(&page_of(guest, control_page(0) / 4096));
-    for number in TABLE_FIRST_PAGE..TABLE_FIRST_PAGE + PAGES {
-        match view.expected(number, false) {
-            Expected::Page(header) => {
-                page::verify_exact(&page_of(guest, number), &header).unwrap();
-            }
-            other => panic!("page {number}: {other:?}"),
-        }
-    }
-    outcome
+    drive::call(guest, 0, command).unwrap()
 }
 
 #[test]
@@ -78,8 +32,7 @@ fn clones_of_a_snapshot_differ_only_in_what_they_write() {
     let root = boot(&host, RuleSet::SingleRefcount);
     call(&root, Command::Fill { first: TABLE_FIRST_PAGE, pages: PAGES, seed: 7 });
     let (snapshot, _) = root.snapshot().unwrap();
-    let clones: Vec<Guest> =
-        (0..8).map(|_| snapshot.spawn(Box::new(std::io::sink())).unwrap()).collect();
+    let clones: Vec<Guest> = (0..8).map(|_| snapshot.spawn(nowhere()).unwrap()).collect();
     for (own, clone) in (100..).zip(&clones) {
         clone.machine().start().unwrap();
         let first = TABLE_FIRST_PAGE + (own - 100) * 8;
@@ -108,24 +61,24 @@ fn a_running_guest_is_forked_and_both_sides_go_on_apart() {
     let Some(host) = host() else { return };
     for set in RuleSet::ALL {
         let root = boot(&host, set);
-        let churn = Command::Churn { first: TABLE_FIRST_PAGE, pages: PAGES, seed: 3, limit: 0 };
-        root.machine().mailbox(0).unwrap().post(churn).unwrap();
-        wait_for_progress(&root, 3 * PAGES);
+        CHURN.start(&root).unwrap();
+        CHURN.wait(&root, &[0], 3 * PAGES).unwrap();
         let mut side = root;
         let mut others = Vec::new();
         for salt in 1..4 {
-            let (child, cut) = side.fork(Box::new(std::io::sink())).unwrap();
+            let (child, cut) = side.fork(nowhere()).unwrap();
             assert!(cut.was_mid_run());
-            set_word(&child, control::SALT, salt);
+            CHURN.salt(&child, salt).unwrap();
             child.machine().start().unwrap();
-            let (there, here) = (word(&child, control::SEQUENCE), word(&side, control::SEQUENCE));
-            wait_for_progress(&child, there + 2 * PAGES);
-            wait_for_progress(&side, here + 2 * PAGES);
+            let progress = |guest| CHURN.progress(guest).unwrap();
+            let (there, here) = (progress(&child), progress(&side));
+            CHURN.wait(&child, &there, 2 * PAGES).unwrap();
+            CHURN.wait(&side, &here, 2 * PAGES).unwrap();
             others.push(std::mem::replace(&mut side, child));
         }
         others.push(side);
         for guest in &others {
-            stop_and_verify(guest);
+            assert_eq!(CHURN.stop_and_verify(guest).unwrap(), [], "{set}");
         }
         assert_eq!(others[0].realm().family().audit([]), Ok(()), "{set}");
     }

@@ -10,6 +10,7 @@ use pincow_mmu::{Gfn, SpaceError};
 
 use super::storm::{self, Progress};
 use super::{Control, Plan, Report, StressError};
+use crate::devices::serial::nowhere;
 use crate::disk::{Disk, DiskOptions};
 use crate::drive;
 use crate::guest::{DiskConfig, Guest, GuestConfig, MakeEngine, PinMode, Realm, Snapshot, uring};
@@ -40,10 +41,6 @@ pub(super) struct Family<'a> {
 
 fn any<T>(random: &mut Random, list: &[T]) -> usize {
     random.below(list.len() as u64) as usize
-}
-
-fn nowhere() -> Box<dyn std::io::Write + Send> {
-    Box::new(std::io::sink())
 }
 
 /// A disk of zeros, which nobody writes but through an overlay.

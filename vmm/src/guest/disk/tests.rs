@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
+use crate::devices::serial::nowhere;
 use crate::disk::DiskOptions;
 use crate::guest::{Guest, GuestConfig, GuestError};
 use crate::io::{Held, HeldControl};
@@ -165,7 +166,7 @@ fn each_side_of_a_fork_gets_the_bytes_of_its_own_transfers() {
     for set in [RuleSet::SingleRefcount, RuleSet::Literal, RuleSet::Refcount, RuleSet::Exclusive] {
         let bench = Bench::new(&host);
         let (parent, mut driver) = busy(&bench, set, Policy::Reissue);
-        let (child, cut) = parent.fork(Box::new(std::io::sink())).unwrap();
+        let (child, cut) = parent.fork(nowhere()).unwrap();
         assert!(cut.pause < LONG);
         let mut its_driver = driver.clone();
         // The child's transfers are made at once, against its own disk and memory.
@@ -191,7 +192,7 @@ fn without_pins_a_transfer_is_lost_to_its_guest_and_leaks_to_the_other() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
     let (parent, mut driver) = busy(&bench, RuleSet::Mapcount, Policy::Error);
-    let (child, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (child, _) = parent.fork(nowhere()).unwrap();
     write(&parent, DATA, &[0x33; 512]);
     bench.held(0).release_all();
     driver.answers(&parent, 2);
@@ -205,7 +206,7 @@ fn disks_fork_in_the_same_cut() {
     let bench = Bench::new(&host);
     let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Reissue);
     let (snapshot, _) = parent.snapshot().unwrap();
-    let (child, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (child, _) = parent.fork(nowhere()).unwrap();
     let mut its_driver = driver.clone();
     its_driver.answers(&child, 2);
     // After the cut the child overwrites what its parent is still writing.
@@ -220,7 +221,7 @@ fn disks_fork_in_the_same_cut() {
         assert_eq!(read(guest, DATA + 0x6000), [byte; 512]);
     }
     // A clone of the snapshot begins where its parent was, with both requests in flight.
-    let clone = snapshot.spawn(Box::new(std::io::sink())).unwrap();
+    let clone = snapshot.spawn(nowhere()).unwrap();
     let mut ring = Ring::new(0, RING, 64);
     ring.next_avail = 2;
     let mut its_driver = Driver(ring);
@@ -240,7 +241,7 @@ fn requests_in_flight_can_fail_in_the_child_instead() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
     let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Error);
-    let (child, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (child, _) = parent.fork(nowhere()).unwrap();
     let deadline = Instant::now() + LONG;
     let mut its_ring = driver.0.clone();
     let mut failed = 0;
@@ -258,7 +259,7 @@ fn a_fork_that_would_wait_too_long_leaves_everything_as_it_was() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
     let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Drain);
-    let refused = parent.fork(Box::new(std::io::sink())).err().unwrap();
+    let refused = parent.fork(nowhere()).err().unwrap();
     assert!(
         matches!(refused, GuestError::Disk(GuestDiskError::Drain(DrainError { left: 2 }))),
         "{refused}"
@@ -266,7 +267,7 @@ fn a_fork_that_would_wait_too_long_leaves_everything_as_it_was() {
     bench.held(0).release_all();
     driver.answers(&parent, 2);
     assert_eq!(read(&parent, DATA + 512), original(100));
-    let (child, cut) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (child, cut) = parent.fork(nowhere()).unwrap();
     assert_eq!(cut.transfers_in_flight, 0);
     assert_eq!(read(&child, DATA + 512), original(100));
 }
@@ -277,9 +278,9 @@ fn a_pinned_page_that_is_forked_twice_stays_with_its_device() {
     let bench = Bench::new(&host);
     let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Reissue);
     write(&parent, DATA, &[0xa1; 512]);
-    let (first, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (first, _) = parent.fork(nowhere()).unwrap();
     write(&parent, DATA, &[0xa2; 512]);
-    let (second, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (second, _) = parent.fork(nowhere()).unwrap();
     write(&parent, DATA, &[0xa3; 512]);
     assert_eq!(parent.realm().counts().early_copies, 4, "a read and a write, at two forks");
     bench.held(0).release_all();
@@ -297,7 +298,7 @@ fn an_unpinned_page_is_shared_again() {
     bench.held(0).release_all();
     driver.answers(&parent, 2);
     let copies = || parent.realm().counts().early_copies;
-    let (child, _) = parent.fork(Box::new(std::io::sink())).unwrap();
+    let (child, _) = parent.fork(nowhere()).unwrap();
     assert_eq!(copies(), 0);
     let gfn = Gfn::containing(DATA).unwrap();
     assert_eq!(parent.space().entry(gfn).unwrap(), child.space().entry(gfn).unwrap());
