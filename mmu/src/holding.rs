@@ -89,8 +89,10 @@ fn release<B: Backing>(family: &Family<B>, holder: Holder, table: &Table, run: R
 /// Takes one sharer from a slot of the swap. With the last, its place and its reference on the
 /// frame go.
 pub(crate) fn leave_swap<B: Backing>(family: &Family<B>, slot: SlotId) {
-    let gone = family.swap.lock().leave(slot);
-    if let Some(slot) = gone {
+    // The reference goes under the lock of the swap, so that a frame has one while it has a slot, and
+    // none when it has not.
+    let mut swap = family.swap.lock();
+    if let Some(slot) = swap.leave(slot) {
         if let Some(place) = slot.place {
             family.backing().forget(place);
         }

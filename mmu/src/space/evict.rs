@@ -1,7 +1,5 @@
 //! Eviction: a frame leaves for the swap, in all maps that name it.
 
-use std::sync::Arc;
-
 use parking_lot::RwLockWriteGuard;
 
 use super::{AddressSpace, MAP, Page, State};
@@ -10,7 +8,7 @@ use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::{Family, Member};
 use crate::gfn::{Gfn, Run};
-use crate::holding::Holding;
+use crate::holding::{Holding, leave_swap};
 use crate::layer::Layer;
 use crate::rules::Verdict;
 use crate::swap::Slot;
@@ -33,6 +31,9 @@ struct Sharer<'a, B: Backing> {
 struct Sharers<'a, B: Backing> {
     spaces: Vec<Sharer<'a, B>>,
     images: Vec<RwLockWriteGuard<'a, Holding<B>>>,
+    /// Spaces from which the frame was evicted before: locked, so that they do not bring it back
+    /// while it is written out.
+    onlookers: Vec<RwLockWriteGuard<'a, State<B>>>,
 }
 
 fn names(table: &Table, gfn: Gfn, layer: LayerId) -> Option<Mapped> {
@@ -44,13 +45,17 @@ fn names(table: &Table, gfn: Gfn, layer: LayerId) -> Option<Mapped> {
 
 impl<'a, B: Backing> Sharers<'a, B> {
     fn lock(members: &'a [Member<B>], gfn: Gfn, layer: LayerId) -> Self {
-        let mut sharers = Self { spaces: Vec::new(), images: Vec::new() };
+        let mut sharers = Self { spaces: Vec::new(), images: Vec::new(), onlookers: Vec::new() };
         for member in members {
             if let Member::Space(space) = member {
                 let state = space.state.write();
                 if names(&state.held.table, gfn, layer).is_some() {
                     let reserved = state.mappings.reserved();
                     sharers.spaces.push(Sharer { space, state, reserve: None, reserved });
+                } else if let Entry::Swapped { slot, .. } = state.held.table.get(gfn)
+                    && space.family.swap.lock().slot(slot).layer == layer
+                {
+                    sharers.onlookers.push(state);
                 }
             }
         }
@@ -167,59 +172,71 @@ impl<B: Backing> AddressSpace<B> {
             Verdict::Wait => return Err(SpaceError::Wait { gfn }),
             Verdict::Allow => {}
         }
-        sharers.prepare(gfn)?;
-        match write_out(&self.family, &page.layer, gfn, sharers.count()) {
-            Ok(place) => commit(&self.family, sharers, &page.layer, gfn, place),
-            Err(error) => {
+        let (family, layer) = (&self.family, &page.layer);
+        let id = enter(family, layer, gfn, sharers.count())?;
+        let written = sharers.prepare(gfn).and_then(|()| {
+            let written = write_out(family, layer, gfn, sharers.count());
+            if written.is_err() {
                 sharers.spaces.iter_mut().for_each(|sharer| sharer.undo(gfn));
+            }
+            written
+        });
+        match written {
+            Ok(place) => commit(family, sharers, layer, (gfn, id), place),
+            Err(error) => {
+                (0..sharers.count()).for_each(|_| leave_swap(family, id));
                 return Err(error);
             }
         }
-        self.family.counters.evicted.add(1);
+        family.counters.evicted.add(1);
         Ok(())
     }
 }
 
-/// Writes the frame to the swap, unless somebody beside its `sharers` still holds it.
+/// Enters `sharers` into the frame's slot of the swap, a new one unless others share it already.
+///
+/// This comes first: from now on the slot and its reference stay, whoever else leaves it (a guest that
+/// is dropped takes no lock that this eviction holds).
+fn enter<B: Backing>(
+    family: &Family<B>,
+    layer: &Layer<B>,
+    gfn: Gfn,
+    sharers: u32,
+) -> Result<SlotId, SpaceError> {
+    let mut swap = family.swap.lock();
+    let id = match swap.of_frame(layer.id(), gfn) {
+        Some(known) => known,
+        None => {
+            layer.add(gfn, Holder::Swap).map_err(SpaceError::saturated(gfn))?;
+            swap.add(Slot { layer: layer.id(), gfn, sharers: 0, place: None })
+        }
+    };
+    swap.slot(id).sharers += sharers;
+    Ok(id)
+}
+
+/// Writes the frame to the swap, unless somebody beside its `sharers` and the swap still holds it.
 fn write_out<B: Backing>(
     family: &Family<B>,
-    layer: &Arc<Layer<B>>,
+    layer: &Layer<B>,
     gfn: Gfn,
     sharers: u32,
 ) -> Result<Option<SwapPlace>, SpaceError> {
-    let tally = layer.tally(gfn);
-    let others = tally.refs - sharers - u32::from(tally.swapped);
-    if !tally.swapped {
-        layer.add(gfn, Holder::Swap).map_err(SpaceError::saturated(gfn))?;
-    }
-    if others > 0 {
+    if layer.tally(gfn).refs > sharers + 1 {
         return Ok(None);
     }
-    let written = family.backing().write_out(layer.store(), gfn);
-    if written.is_err() && !tally.swapped {
-        layer.let_go(Run::one(gfn), Holder::Swap);
-    }
-    Ok(Some(written?))
+    Ok(Some(family.backing().write_out(layer.store(), gfn)?))
 }
 
 /// Turns the sharers' entries into entries of the swap. Nothing here can fail.
 fn commit<B: Backing>(
     family: &Family<B>,
     sharers: &mut Sharers<'_, B>,
-    layer: &Arc<Layer<B>>,
-    gfn: Gfn,
+    layer: &Layer<B>,
+    (gfn, id): (Gfn, SlotId),
     place: Option<SwapPlace>,
 ) {
-    let id = {
-        let mut swap = family.swap.lock();
-        let known = swap.of_frame(layer.id(), gfn);
-        let fresh = Slot { layer: layer.id(), gfn, sharers: 0, place: None };
-        let id = known.unwrap_or_else(|| swap.add(fresh));
-        let slot = swap.slot(id);
-        slot.sharers += sharers.count();
-        slot.place = place;
-        id
-    };
+    family.swap.lock().slot(id).place = place;
     if place.is_some() {
         family.backing().punch(layer.store(), Run::one(gfn));
     }
