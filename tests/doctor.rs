@@ -25,13 +25,19 @@ fn this_host_can_show_the_demo() {
     assert_eq!(report["kvm"]["problem"], Value::Null);
     assert_eq!(report["kvm"]["api_version"], 12);
     assert!(report["kvm"]["exit_us"]["p50"].as_f64().unwrap() > 0.0);
+    assert!(report["kvm"]["doorbell"]["as_exit_us"]["p50"].as_f64().unwrap() > 0.0);
     assert!(report["kvm"]["ring0"]["answer"].is_string());
     assert!(report["limits"]["guests_by_mappings"].as_u64().unwrap() > 0);
     for command in ["run", "demo", "bench", "rules run --on memory", "rules"] {
         assert!(works(&report, command), "{command}");
     }
     let text = Pincow::new(&["doctor"]).run().stdout;
-    assert!(text.contains("code in ring 0") && text.contains("max_map_count"), "{text}");
+    assert!(
+        text.contains("code in ring 0")
+            && text.contains("a doorbell")
+            && text.contains("max_map_count"),
+        "{text}"
+    );
 }
 
 #[test]

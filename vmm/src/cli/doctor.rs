@@ -9,6 +9,7 @@ use super::Outcome;
 use super::failure;
 use super::output::Output;
 
+mod doorbell;
 mod features;
 mod kvm;
 mod limits;
@@ -23,7 +24,7 @@ use verdicts::Verdicts;
 
 /// Say what this host offers to pincow, what is missing, and what that means.
 ///
-/// Nothing is changed. Two guests of a few instructions are run, to see what KVM is made of.
+/// Nothing is changed. Some guests of a few instructions are run, to see what KVM is made of.
 ///
 /// Exit status: 0 when `pincow demo` can run here, 2 when it cannot.
 #[derive(clap::Args)]

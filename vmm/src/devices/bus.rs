@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
+use vmm_sys_util::eventfd::EventFd;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,18 @@ pub enum Flow {
     Exit(u64),
 }
 
+/// A write that wakes a device's thread and does nothing else. The kernel may watch for it, and then
+/// it does not come to the bus: no thread of this process leaves its guest for it.
+#[derive(Debug, Clone)]
+pub struct Doorbell {
+    /// Where, in bytes from the start of the device's range.
+    pub offset: u64,
+    /// The value, 32 bits wide. Writes of other values or widths come to the bus.
+    pub value: u32,
+    /// What counts them. Non-blocking.
+    pub event: Arc<EventFd>,
+}
+
 /// A device that the guest reaches through memory addresses.
 ///
 /// Methods are called from any vCPU thread, several at a time, with whatever the guest chose. They
@@ -34,6 +47,12 @@ pub trait MmioDevice: Send + Sync {
 
     /// The guest writes `data` at `offset` within the device's range.
     fn write(&self, offset: u64, data: &[u8]) -> Flow;
+
+    /// Writes that need not come to [`MmioDevice::write`]: signalling their event is as good, at any
+    /// time and any number of times. Most devices have none.
+    fn doorbells(&self) -> Vec<Doorbell> {
+        Vec::new()
+    }
 }
 
 /// Why a device was not put on the bus.
@@ -131,6 +150,15 @@ impl MmioBus {
                 Flow::Continue
             }
         }
+    }
+
+    /// The doorbells of all devices, each with its guest-physical address.
+    pub fn doorbells(&self) -> impl Iterator<Item = (u64, Doorbell)> {
+        let of_device = |(&start, slot): (&u64, &Slot)| {
+            let at = move |bell: Doorbell| (start + bell.offset, bell);
+            slot.device.doorbells().into_iter().map(at)
+        };
+        self.slots.iter().flat_map(of_device)
     }
 
     /// How many reads and writes no device claimed.

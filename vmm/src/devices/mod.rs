@@ -8,6 +8,6 @@ pub mod bus;
 pub mod mailbox;
 pub mod serial;
 
-pub use bus::{BusError, Flow, MmioBus, MmioDevice};
+pub use bus::{BusError, Doorbell, Flow, MmioBus, MmioDevice};
 pub use mailbox::{Command, Mailbox, MailboxError, MailboxState, Reply};
 pub use serial::{Serial, SerialState};

@@ -37,6 +37,7 @@ pub struct Host {
     msrs: msrs::MsrSet,
     xsave_len_bytes: usize,
     max_vcpus: u32,
+    ioeventfd: bool,
 }
 
 impl Host {
@@ -71,7 +72,8 @@ impl Host {
         let xsave2_len_bytes = kvm.check_extension_int(Cap::Xsave2).max(0) as usize;
         let xsave_len_bytes = xsave2_len_bytes.max(size_of::<kvm_xsave>());
         let max_vcpus = u32::try_from(kvm.get_max_vcpus()).unwrap_or(u32::MAX);
-        Ok(Host { kvm, cpuid, msrs, xsave_len_bytes, max_vcpus })
+        let ioeventfd = kvm.check_extension(Cap::Ioeventfd);
+        Ok(Host { kvm, cpuid, msrs, xsave_len_bytes, max_vcpus, ioeventfd })
     }
 
     /// The underlying KVM handle.
@@ -103,6 +105,18 @@ impl Host {
     /// The most vCPUs that one guest can have.
     pub fn max_vcpus(&self) -> u32 {
         self.max_vcpus
+    }
+
+    /// Whether doorbells of devices are served in the kernel (KVM_CAP_IOEVENTFD, Linux 2.6.32). Where
+    /// they are not, each is an exit, and all works as well.
+    pub fn has_ioeventfd(&self) -> bool {
+        self.ioeventfd
+    }
+
+    /// The same host, without that: for comparisons, and for tests of hosts that lack it.
+    #[must_use]
+    pub fn without_ioeventfd(self) -> Host {
+        Host { ioeventfd: false, ..self }
     }
 
     pub(super) fn msr_set(&self) -> &msrs::MsrSet {

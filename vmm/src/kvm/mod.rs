@@ -6,7 +6,7 @@
 //! | module | idea |
 //! | --- | --- |
 //! | [`host`] | opening `/dev/kvm`, and what is the same for every guest of this host |
-//! | [`vm`] | one virtual machine: memory slots and vCPUs |
+//! | [`vm`] | one virtual machine: memory slots, vCPUs, doorbells |
 //! | [`vcpu`] | one vCPU, and the byte that makes it come back from `KVM_RUN` |
 //! | [`state`] | the complete state of a vCPU as plain data |
 //!
@@ -16,6 +16,9 @@
 //! - 40 MSRs set one by one cost 300 us, in one batch 11 us; a batch stops at the first MSR that
 //!   is refused and returns its index. So the host is asked once which are refused ([`host`]), and
 //!   batches are used from then on.
+//! - A doorbell that KVM rings itself (`KVM_IOEVENTFD`) takes 29 to 33 us of the guest's time, where the
+//!   same store takes 72 us as an exit: 0.4 to 0.46 of it, in three runs of `pincow doctor`, which
+//!   measures both side by side with a thread that waits for the bell. Telling KVM of one takes 1 us.
 //! - `KVM_SET_CPUID2` is accepted and ignored: the guest sees the host's CPUID.
 //! - `KVM_EXIT_MEMORY_FAULT` is advertised but not delivered: `KVM_RUN` fails with EFAULT and no
 //!   address.

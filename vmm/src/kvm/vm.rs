@@ -1,9 +1,10 @@
-//! One virtual machine: its memory slots and its vCPUs.
+//! One virtual machine: its memory slots, its vCPUs, and the writes that only ring a bell.
 
 #![expect(unsafe_code, reason = "a memory slot hands a host address range to the guest")]
 
 use kvm_bindings::kvm_userspace_memory_region;
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{IoEventAddress, VmFd};
+use vmm_sys_util::eventfd::EventFd;
 
 use super::error::KvmError;
 use super::{Host, Vcpu, cpuid};
@@ -71,5 +72,19 @@ impl Vm {
         fd.set_cpuid2(&cpuid::for_vcpu(host.cpuid(), index))
             .map_err(KvmError::of("KVM_SET_CPUID2"))?;
         Ok(Vcpu::new(fd, index))
+    }
+
+    /// Has the kernel add 1 to `event` whenever a vCPU writes the 32 bits `value` to guest-physical
+    /// `address` (KVM_IOEVENTFD). The write is then no exit. Other values and widths still are.
+    ///
+    /// The kernel keeps the event counter until the machine is gone, and never waits for it.
+    ///
+    /// # Errors
+    ///
+    /// What KVM answered, e.g. when that write rings a bell already.
+    pub fn ring_on_write(&self, address: u64, value: u32, event: &EventFd) -> Result<(), KvmError> {
+        self.fd
+            .register_ioevent(event, &IoEventAddress::Mmio(address), value)
+            .map_err(KvmError::of("KVM_IOEVENTFD"))
     }
 }

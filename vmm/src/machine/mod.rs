@@ -41,7 +41,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::boot;
-use crate::devices::{Mailbox, MmioBus, Serial};
+use crate::devices::{Doorbell, Mailbox, MmioBus, Serial};
 use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vm};
 
 mod board;
@@ -110,7 +110,7 @@ impl Machine {
         let mailboxes = (0..config.vcpus).map(|_| Arc::new(Mailbox::new())).collect();
         let board = Board::new(Serial::new(config.serial), mailboxes, config.devices)?;
         let parked = vec![ParkedAt::Exit; vcpus.len()];
-        Ok(Machine::assemble(host, vm, vcpus, &parked, board, ram))
+        Machine::assemble(host, vm, vcpus, &parked, board, ram)
     }
 
     /// Makes the machine that `state` describes, over memory that has the content it had then. It
@@ -138,7 +138,7 @@ impl Machine {
         let serial = Serial::restore(&state.serial, config.serial)?;
         let board = Board::new(serial, mailboxes, config.devices)?;
         let parked: Vec<ParkedAt> = state.vcpus.iter().map(|saved| saved.parked_at).collect();
-        Ok(Machine::assemble(host, vm, vcpus, &parked, board, ram))
+        Machine::assemble(host, vm, vcpus, &parked, board, ram)
     }
 
     fn assemble(
@@ -148,9 +148,14 @@ impl Machine {
         parked: &[ParkedAt],
         board: Board,
         ram: GuestRam,
-    ) -> Machine {
+    ) -> Result<Machine, MachineError> {
+        if host.has_ioeventfd() {
+            for (address, Doorbell { value, event, .. }) in board.bus.doorbells() {
+                vm.ring_on_write(address, value, &event)?;
+            }
+        }
         let shared = Arc::new(Shared::new(vcpus, parked, board));
-        Machine { shared, gate: Mutex::default(), vm, ram, host: host.clone() }
+        Ok(Machine { shared, gate: Mutex::default(), vm, ram, host: host.clone() })
     }
 
     /// Lets the vCPUs run. Starting a machine that runs does nothing.

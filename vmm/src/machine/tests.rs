@@ -17,6 +17,7 @@ use crate::kvm::tests::{assert_same, host};
 use crate::payload::PAYLOAD;
 
 mod crash;
+mod doorbells;
 mod hostile;
 mod pause;
 mod restore;

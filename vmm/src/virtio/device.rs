@@ -3,14 +3,9 @@
 use std::sync::Arc;
 
 use virtio_queue::Queue;
+use vmm_sys_util::eventfd::EventFd;
 
 use super::signals::Signals;
-
-/// Tells a device's thread that a queue has new requests: the driver rang a doorbell.
-pub trait Notify: Send + Sync {
-    /// Called from vCPU threads, with any number that is a queue of the device. Must not block.
-    fn notify(&self, queue: u16);
-}
 
 /// What a device is given when the driver is ready.
 pub struct Activation {
@@ -31,7 +26,7 @@ pub enum Reset {
 }
 
 /// A virtio device as its transport sees it. Called from vCPU threads.
-pub trait Device: Notify {
+pub trait Device: Send + Sync {
     /// The device ID (virtio 1.2, section 5).
     fn device_id(&self) -> u32;
 
@@ -43,6 +38,11 @@ pub trait Device: Notify {
 
     /// Fills `data` with the configuration space from `offset` on. What lies beyond stays as it is.
     fn read_config(&self, offset: u64, data: &mut [u8]);
+
+    /// What wakes the device's thread when the driver has rung the doorbell of one of its queues. It
+    /// does not block, and is rung at any time: by the transport in a state in which the driver may,
+    /// and by a kernel that watches the register in every state and as often as the guest likes.
+    fn bell(&self, queue: u16) -> &Arc<EventFd>;
 
     /// What the device shares with its transport.
     fn signals(&self) -> &Arc<Signals>;

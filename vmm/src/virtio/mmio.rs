@@ -5,6 +5,14 @@
 //! change nothing, and both are counted. So is what a driver may not do in the state in which the
 //! device is.
 //!
+//! # Doorbells
+//!
+//! A write of a queue's number to QueueNotify does nothing but wake the device's thread, so the
+//! kernel may watch for it ([`Mmio::doorbells`](MmioDevice::doorbells)) and the vCPU stays in its
+//! guest. It watches in every state of the device: a doorbell before DRIVER_OK, during a reset or
+//! after DEVICE_NEEDS_RESET then wakes a thread that finds nothing to do, where one that comes here
+//! is refused and counted. Numbers of no queue and other widths always come here.
+//!
 //! # A reset
 //!
 //! Writing 0 to the status stops the device. While the kernel still has transfers for it, the
@@ -32,7 +40,7 @@ use virtio_queue::Queue;
 
 use super::device::{Activation, Device, Reset};
 use super::features::has;
-use crate::devices::bus::{Flow, MmioDevice};
+use crate::devices::bus::{Doorbell, Flow, MmioDevice};
 
 mod state;
 #[cfg(test)]
@@ -130,7 +138,8 @@ impl Mmio {
                 if !ready || !signals.is_live() {
                     return None;
                 }
-                self.device.notify(queue);
+                // It fails only where the counter is full, and then the device is awake.
+                let _ = self.device.bell(queue).write(1);
             }
             reg::VIRTIO_MMIO_STATUS => self.write_status(registers, status, value)?,
             reg::VIRTIO_MMIO_SHM_SEL => {}
@@ -249,5 +258,15 @@ impl MmioDevice for Mmio {
             registers.counts.refused_writes += 1;
         }
         Flow::Continue
+    }
+
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let queues = self.device.queue_sizes().len();
+        let bell = |queue| Doorbell {
+            offset: reg::VIRTIO_MMIO_QUEUE_NOTIFY.into(),
+            value: u32::from(queue),
+            event: Arc::clone(self.device.bell(queue)),
+        };
+        (0..queues).filter_map(|queue| u16::try_from(queue).ok()).map(bell).collect()
     }
 }

@@ -8,7 +8,8 @@
 //! the driver says DRIVER_OK, the device is given its queues and is theirs alone until a reset. The
 //! two share [`Signals`]: the status and interrupt registers, which both sides change.
 //!
-//! A device knows guest memory, and how to raise an interrupt ([`Interrupt`]); not KVM. The guest
+//! A device knows guest memory, what wakes its thread ([`Device::bell`]), and how to raise an interrupt
+//! ([`Interrupt`]); not KVM, which may be told of the bells by whoever has both. The guest
 //! is hostile: whatever it writes into registers, rings and descriptors ends in a refused access, a
 //! request that fails, or DEVICE_NEEDS_RESET.
 
@@ -21,7 +22,7 @@ mod signals;
 #[cfg(test)]
 pub(crate) mod test_driver;
 
-pub use device::{Activation, Device, Notify, Reset};
+pub use device::{Activation, Device, Reset};
 pub use features::{COMMON, has};
 pub use mmio::{Mmio, MmioCounts, MmioError, MmioState, QueueRegisters, REGISTERS_LEN};
 pub use queue::{QueueError, SavedQueue};

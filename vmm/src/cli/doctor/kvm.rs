@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::doorbell::{self, Doorbell};
 use super::probe_guest::{self, Ring0};
 use crate::cli::spread::Spread;
 use crate::kvm::Host;
@@ -73,6 +74,8 @@ pub(super) struct KvmReport {
     pub(super) ring0: Option<Ring0>,
     /// From the guest to this process and back.
     pub(super) exit_us: Option<Spread>,
+    /// From a guest's doorbell to its next instruction.
+    pub(super) doorbell: Option<Doorbell>,
 }
 
 impl KvmReport {
@@ -92,6 +95,7 @@ impl KvmReport {
             cpu_flags,
             ring0: host.map(|host| in_time(host, probe_guest::ring0).unwrap_or(Ring0::Hangs)),
             exit_us: host.and_then(|host| in_time(host, probe_guest::exits).flatten()),
+            doorbell: host.and_then(|host| in_time(host, doorbell::cost).flatten()),
         }
     }
 }

@@ -53,17 +53,18 @@ pub(super) enum Ring0 {
 }
 
 /// A guest of a few instructions.
-struct ProbeGuest {
+pub(super) struct ProbeGuest {
     vcpu: Vcpu,
-    _vm: Vm,
+    vm: Vm,
     /// Goes last: the machine uses it.
     memory: WindowMemory,
 }
 
 /// What became of the guest.
-enum End {
+pub(super) enum End {
     Halted,
-    Stored,
+    /// It stored something where there is no memory, at this address.
+    Stored(u64),
     Other(String),
 }
 
@@ -71,7 +72,7 @@ enum End {
 pub(super) fn ring0(host: &Host) -> Ring0 {
     match ProbeGuest::in_ring0(host).map(|guest| guest.enter()) {
         Ok(End::Halted) => Ring0::Works,
-        Ok(End::Stored) => Ring0::Refused("a store to nowhere".to_owned()),
+        Ok(End::Stored(_)) => Ring0::Refused("a store to nowhere".to_owned()),
         Ok(End::Other(what)) => Ring0::Refused(what),
         Err(error) => Ring0::Refused(error.to_string()),
     }
@@ -79,11 +80,13 @@ pub(super) fn ring0(host: &Host) -> Ring0 {
 
 /// How long exits take; nothing when there are none.
 pub(super) fn exits(host: &Host) -> Option<Spread> {
-    let guest = ProbeGuest::in_ring3(host).ok()?;
+    let device = DEVICES_BASE.to_le_bytes();
+    let code = [ADDRESS_TO_RAX.as_slice(), &device, &STORE_FOR_EVER].concat();
+    let guest = ProbeGuest::in_ring3(host, &code).ok()?;
     let mut samples: Vec<Duration> = Vec::with_capacity(TIMED + WARM_UP);
     for _ in 0..TIMED + WARM_UP {
         let begun = Instant::now();
-        let End::Stored = guest.enter() else { return None };
+        let End::Stored(_) = guest.enter() else { return None };
         samples.push(begun.elapsed());
     }
     Some(Spread::of(&samples[WARM_UP..]))
@@ -98,7 +101,7 @@ impl ProbeGuest {
         // before it.
         unsafe { vm.map_ram(0, 0, address as u64, LEN_BYTES) }?;
         let vcpu = vm.create_vcpu(host, 0)?;
-        Ok(Self { vcpu, _vm: vm, memory })
+        Ok(Self { vcpu, vm, memory })
     }
 
     /// At code that a kernel may have.
@@ -109,23 +112,26 @@ impl ProbeGuest {
         Ok(guest)
     }
 
-    /// At a loop that stores to the first device, which is not there.
-    fn in_ring3(host: &Host) -> Result<Self, Box<dyn Error>> {
+    /// At `code`, which can be anywhere and has no stack.
+    pub(super) fn in_ring3(host: &Host, code: &[u8]) -> Result<Self, Box<dyn Error>> {
         let guest = Self::new(host)?;
         let loaded = boot::load(&guest.memory, LEN_BYTES, 1, payload::PAYLOAD)?;
-        let device = DEVICES_BASE.to_le_bytes();
-        let code = [ADDRESS_TO_RAX.as_slice(), &device, &STORE_FOR_EVER].concat();
-        guest.memory.write_slice(&code, GuestAddress(loaded.entry))?;
+        guest.memory.write_slice(code, GuestAddress(loaded.entry))?;
         boot::entry::set(&guest.vcpu, &loaded)?;
         Ok(guest)
     }
 
+    /// Its machine.
+    pub(super) fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
     /// Runs until something happens.
-    fn enter(&self) -> End {
+    pub(super) fn enter(&self) -> End {
         let mut fd = self.vcpu.lock();
         let end = match fd.run() {
             Ok(VcpuExit::Hlt) => return End::Halted,
-            Ok(VcpuExit::MmioWrite(..)) => return End::Stored,
+            Ok(VcpuExit::MmioWrite(address, _)) => return End::Stored(address),
             Ok(VcpuExit::InternalError) => None,
             Ok(other) => Some(format!("{other:?}")),
             Err(errno) => Some(errno.to_string()),

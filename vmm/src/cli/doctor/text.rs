@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
+use super::doorbell::Doorbell;
 use super::kvm::KvmReport;
 use super::limits::Limits;
 use super::probe_guest::Ring0;
@@ -66,7 +67,24 @@ fn kvm(kvm: &KvmReport, to: &mut dyn Write) -> io::Result<()> {
         let slow = if exit.p50 > SLOW_EXIT_US { "; hardware alone takes 1 to 2" } else { "" };
         line(to, "an exit and back", &format!("{} us (p99 {}){slow}", exit.p50, exit.p99))?;
     }
+    if let Some(doorbell) = &kvm.doorbell {
+        line(to, "a doorbell", &doorbell_words(doorbell))?;
+    }
     Ok(())
+}
+
+fn doorbell_words(doorbell: &Doorbell) -> String {
+    let exit = doorbell.as_exit_us;
+    match (doorbell.in_kernel_us, doorbell.ratio_p50) {
+        (Some(kernel), Some(ratio)) => format!(
+            "{} us (p99 {}) in the kernel, {ratio} of the {} (p99 {}) that it takes as an exit",
+            kernel.p50, kernel.p99, exit.p50, exit.p99
+        ),
+        _ => format!(
+            "{} us (p99 {}), as an exit: this KVM has no KVM_CAP_IOEVENTFD (Linux 2.6.32)",
+            exit.p50, exit.p99
+        ),
+    }
 }
 
 fn ring0_words(ring0: &Ring0) -> String {

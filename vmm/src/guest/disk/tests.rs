@@ -20,6 +20,8 @@ use crate::kvm::tests::host;
 use crate::payload::PAYLOAD;
 use crate::virtio::test_driver::{self, Ring};
 
+mod doorbells;
+
 const MEMORY: u64 = 16 << 20;
 /// Where the driver has its rings, requests and data.
 const RING: u64 = 0x50_0000;
@@ -55,6 +57,10 @@ impl Bench {
     }
 
     fn guest(&self, set: RuleSet, inflight: Policy) -> Guest {
+        self.guest_with(set, inflight, PAYLOAD)
+    }
+
+    fn guest_with(&self, set: RuleSet, inflight: Policy, payload: &[u8]) -> Guest {
         let path = self.folder.path().join("disk.raw");
         let options = DiskOptions { direct: true, ..DiskOptions::default() };
         let disk = Disk::open_above(&path, options).unwrap();
@@ -72,7 +78,7 @@ impl Bench {
             pins: PinMode::Rules,
         };
         let config = GuestConfig { disks: vec![config], inflight, ..GuestConfig::default() };
-        let guest = Guest::boot(&self.host, MEMORY, Rules::from(set), config, PAYLOAD).unwrap();
+        let guest = Guest::boot(&self.host, MEMORY, Rules::from(set), config, payload).unwrap();
         guest.machine().start().unwrap();
         guest
     }
@@ -106,6 +112,12 @@ impl Driver {
 
     /// One request, with its header and status in slot `slot`.
     fn ask(&mut self, guest: &Guest, slot: u16, kind: u32, sector: u64, data: (u64, u32)) {
+        self.offer(guest, slot, kind, sector, data);
+        test_driver::write32(&*guest.disks[0].registers, 0x50, 0);
+    }
+
+    /// The same, and nobody rings the doorbell.
+    fn offer(&mut self, guest: &Guest, slot: u16, kind: u32, sector: u64, data: (u64, u32)) {
         let memory = guest.machine().ram().memory();
         let header = HEADERS + u64::from(slot) * 64;
         let mut bytes = [0; 16];
@@ -116,7 +128,6 @@ impl Driver {
         let parts = [(header, 16, false), (data.0, data.1, kind == IN), (header + 32, 1, true)];
         self.0.chain(memory, slot * 3, &parts);
         self.0.offer(memory, slot * 3);
-        test_driver::write32(&*guest.disks[0].registers, 0x50, 0);
     }
 
     /// Waits for `count` answers, all of them good.

@@ -14,7 +14,7 @@ use super::config::BlkConfig;
 use super::ports::{DiskPort, Pinner};
 use super::worker::BlkWorker;
 use crate::io::Engine;
-use crate::virtio::device::{Activation, Device, Notify, Reset};
+use crate::virtio::device::{Activation, Device, Reset};
 use crate::virtio::queue::is_usable;
 use crate::virtio::signals::Signals;
 
@@ -26,7 +26,8 @@ pub struct Blk<M, P, D: DiskPort, E> {
     config: BlkConfig,
     signals: Arc<Signals>,
     worker: Mutex<BlkWorker<M, P, D, E>>,
-    bell: EventFd,
+    /// One for all queues: a step of the worker looks at each of them.
+    bell: Arc<EventFd>,
     event_fd: RawFd,
 }
 
@@ -44,7 +45,7 @@ where
     pub fn new(worker: BlkWorker<M, P, D, E>, signals: Arc<Signals>) -> io::Result<Self> {
         let config = worker.config().clone();
         let event_fd = worker.event_fd();
-        let bell = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
+        let bell = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         Ok(Self { config, signals, worker: Mutex::new(worker), bell, event_fd })
     }
 
@@ -53,33 +54,21 @@ where
         self.worker.lock()
     }
 
-    /// Makes the [`Reactor`](super::Reactor) look at all queues. A doorbell may write to it without
-    /// going through this process's code.
-    #[must_use]
-    pub fn bell(&self) -> &EventFd {
-        &self.bell
-    }
-
     /// What a reactor waits for: the bell, and the engine's completions.
     pub(super) fn wakers(&self) -> [RawFd; 2] {
         [self.bell.as_raw_fd(), self.event_fd]
     }
 
+    /// Makes the bell quiet. What rang before this is seen by the next step.
+    pub(super) fn hear(&self) {
+        // It fails where nobody rang.
+        let _ = self.bell.read();
+    }
+
+    /// Makes the [`Reactor`](super::Reactor) look at all queues.
     pub(super) fn ring(&self) {
         // It fails only where the counter is full, and then it is readable anyway.
         let _ = self.bell.write(1);
-    }
-}
-
-impl<M, P, D, E> Notify for Blk<M, P, D, E>
-where
-    M: GuestMemory + Send,
-    P: Pinner,
-    D: DiskPort,
-    E: Engine,
-{
-    fn notify(&self, _queue: u16) {
-        self.ring();
     }
 }
 
@@ -105,6 +94,10 @@ where
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         self.config.read(offset, data);
+    }
+
+    fn bell(&self, _queue: u16) -> &Arc<EventFd> {
+        &self.bell
     }
 
     fn signals(&self) -> &Arc<Signals> {

@@ -46,7 +46,7 @@ impl Reactor {
         let thread = thread::Builder::new().name("disk".into()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
                 // Before the step, so that a doorbell that rings during it is not lost.
-                let _ = driven.bell().read();
+                driven.hear();
                 let next = driven.park().step();
                 let timeout = match next {
                     Next::Now => continue,

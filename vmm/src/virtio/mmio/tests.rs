@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
 use super::*;
-use crate::virtio::device::Notify;
 use crate::virtio::features::COMMON;
 use crate::virtio::signals::Signals;
 use crate::virtio::test_driver::*;
@@ -9,14 +10,15 @@ use crate::virtio::test_driver::*;
 /// A device that does nothing but remember.
 struct Fake {
     signals: Arc<Signals>,
-    notified: Mutex<Vec<u16>>,
+    bells: [Arc<EventFd>; 2],
     activated: Mutex<Vec<(u64, usize)>>,
     resets: AtomicUsize,
 }
 
-impl Notify for Fake {
-    fn notify(&self, queue: u16) {
-        self.notified.lock().push(queue);
+impl Fake {
+    /// How often each queue's bell was rung since the last look.
+    fn rung(&self) -> [u64; 2] {
+        [0, 1].map(|queue: usize| self.bells[queue].read().unwrap_or(0))
     }
 }
 
@@ -37,6 +39,10 @@ impl Device for Fake {
         if offset < 16 {
             data.fill(offset as u8);
         }
+    }
+
+    fn bell(&self, queue: u16) -> &Arc<EventFd> {
+        &self.bells[usize::from(queue)]
     }
 
     fn signals(&self) -> &Arc<Signals> {
@@ -61,7 +67,7 @@ impl Device for Fake {
 fn device() -> (Arc<Fake>, Mmio) {
     let device = Arc::new(Fake {
         signals: Arc::new(Signals::new(Box::new(()))),
-        notified: Mutex::default(),
+        bells: [0, 1].map(|_| Arc::new(EventFd::new(EFD_NONBLOCK).unwrap())),
         activated: Mutex::default(),
         resets: AtomicUsize::new(0),
     });
@@ -222,10 +228,20 @@ fn a_ready_driver_activates_its_queues_once() {
     for queue in [0, 1, 2, 0x1_0001] {
         write32(&mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, queue);
     }
-    assert_eq!(*fake.notified.lock(), [1]);
+    assert_eq!(fake.rung(), [0, 1]);
     write32(&mmio, reg::VIRTIO_MMIO_STATUS, 0);
     assert_eq!(fake.resets.load(Ordering::Relaxed), 1);
     assert_eq!(mmio.save(), device().1.save());
+}
+
+#[test]
+fn each_queue_has_a_doorbell() {
+    let (fake, mmio) = device();
+    let bells = mmio.doorbells();
+    let places: Vec<_> = bells.iter().map(|bell| (bell.offset, bell.value)).collect();
+    assert_eq!(places, [(0x50, 0), (0x50, 1)]);
+    bells[1].event.write(3).unwrap();
+    assert_eq!(fake.rung(), [0, 3]);
 }
 
 #[test]

@@ -25,4 +25,7 @@ fn this_host_answers_in_time() {
     assert_ne!(ring0, Ring0::Hangs);
     let exits = in_time(&host, probe_guest::exits).flatten().expect("exits");
     assert!(exits.p50 > 0.0 && exits.p50 <= exits.p99);
+    let doorbell = in_time(&host, doorbell::cost).flatten().expect("doorbells");
+    assert!(doorbell.as_exit_us.p50 > 0.0);
+    assert_eq!(doorbell.in_kernel_us.is_some(), host.has_ioeventfd());
 }

@@ -4,6 +4,7 @@ use virtio_bindings::virtio_mmio as reg;
 
 use super::bench::*;
 use crate::virtio::blk::{BlkOptions, Next};
+use crate::virtio::device::Device;
 use crate::virtio::test_driver::*;
 
 /// Offers `head` and expects the device to break, with nothing answered and nothing pinned.
@@ -302,7 +303,7 @@ fn a_read_only_disk_is_not_written() {
 fn doorbells_out_of_turn_do_nothing() {
     let bench = Bench::idle(options());
     let ring = |queue| write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, queue);
-    let rung = || bench.disk.bell().read().is_ok();
+    let rung = || bench.disk.bell(0).read().is_ok();
     ring(0);
     agree(&bench.mmio, 0);
     place_queue(&bench.mmio, &bench.ring);

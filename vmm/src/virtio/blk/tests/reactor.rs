@@ -1,10 +1,12 @@
+use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use virtio_bindings::virtio_mmio as reg;
 
 use super::bench::*;
-use crate::virtio::blk::Reactor;
+use crate::virtio::blk::{Policy, Reactor};
+use crate::virtio::device::Device;
 use crate::virtio::test_driver::{read32, write32};
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -47,6 +49,42 @@ fn a_parked_disk_answers_nothing_and_parking_does_not_wait_for_it() {
     assert!(bench.ring.used(&bench.memory).is_empty());
     drop(parked);
     until("an answer", || !bench.ring.used(&bench.memory).is_empty());
+}
+
+/// Whether the bell was rung and nobody heard it yet, as the kernel tells it (proc_pid_fdinfo(5)).
+fn is_ringing(bench: &Bench) -> bool {
+    let bell = bench.disk.bell(0).as_raw_fd();
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{bell}")).unwrap();
+    let count = info.lines().find_map(|line| line.strip_prefix("eventfd-count:")).unwrap();
+    count.trim() != "0"
+}
+
+#[test]
+fn a_doorbell_that_is_heard_while_the_disk_is_parked_is_obeyed_afterwards() {
+    let mut bench = Bench::new();
+    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    let disk = bench.disk.clone();
+    let parked = disk.park();
+    bench.read(0, 3, &[(DATA, 512)]);
+    write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    until("the thread that has heard it", || !is_ringing(&bench));
+    assert_eq!(parked.requests_in_flight(), 0);
+    drop(parked);
+    until("an answer", || !bench.ring.used(&bench.memory).is_empty());
+}
+
+#[test]
+fn a_copy_looks_at_its_queues_although_the_original_has_heard_the_doorbell() {
+    let mut original = Bench::new();
+    original.read(0, 3, &[(DATA, 512)]);
+    write32(&original.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    assert!(is_ringing(&original));
+    original.disk.bell(0).read().unwrap();
+    let mut copy = original.copy(Policy::Reissue).unwrap();
+    assert!(!is_ringing(&copy));
+    let _reactor = Reactor::start(copy.disk.clone()).unwrap();
+    until("an answer", || !copy.ring.used(&copy.memory).is_empty());
+    assert!(original.ring.used(&original.memory).is_empty());
 }
 
 #[test]
