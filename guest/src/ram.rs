@@ -1,6 +1,7 @@
 //! The guest's own RAM, by page.
 #![expect(unsafe_code, reason = "memory tables are reached by address")]
 
+use core::arch::asm;
 use core::ptr;
 
 use pincow_guest_protocol::map::{
@@ -55,6 +56,27 @@ impl Ram {
         assert!((table || control || disks) && index < PAGE_WORDS, "no such word");
         ptr::with_exposed_provenance_mut((page as usize * PAGE_WORDS + index) * 8)
     }
+
+    /// The address of bytes of the tables; panics if there are none.
+    #[inline(always)]
+    fn run(self, address: u64, bytes: usize) -> *mut u8 {
+        assert!(self.has_bytes(address, bytes as u64), "no such bytes");
+        ptr::with_exposed_provenance_mut(address as usize)
+    }
+}
+
+/// Copies `bytes` bytes, in an order that nobody may rely on.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `bytes` bytes, and they do not overlap.
+#[inline(always)]
+unsafe fn copy(to: *mut u8, from: *const u8, bytes: usize) {
+    // SAFETY: the caller vouches for both ranges; the direction flag is clear by the ABI. Others may
+    // write one of them meanwhile, hence assembly, of which the compiler assumes nothing.
+    unsafe {
+        asm!("rep movsb", inout("rcx") bytes => _, inout("rdi") to => _, inout("rsi") from => _,
+             options(nostack, preserves_flags));
+    }
 }
 
 impl Memory for Ram {
@@ -71,6 +93,14 @@ impl Memory for Ram {
         // SAFETY: as for `load`; nothing holds a reference to it.
         unsafe { self.place(page, index).write_volatile(value) }
     }
+
+    #[inline(always)]
+    fn read_words(&self, address: u64, words: &mut [u64]) {
+        let bytes = size_of_val(words);
+        // SAFETY: the source is RAM that is mapped and that no Rust object lies in (`run` checks
+        // it), so it does not overlap `words`; any bits are valid words.
+        unsafe { copy(words.as_mut_ptr().cast(), self.run(address, bytes), bytes) }
+    }
 }
 
 impl ByteMemory for Ram {
@@ -81,5 +111,12 @@ impl ByteMemory for Ram {
         let byte = word.cast::<u8>().wrapping_add((address % 8) as usize);
         // SAFETY: it is a byte of a word that `place` has checked; the rest as for `store`.
         unsafe { byte.write_volatile(value) }
+    }
+
+    #[inline(always)]
+    fn write_words(&mut self, address: u64, words: &[u64]) {
+        let bytes = size_of_val(words);
+        // SAFETY: as for `read_words`, the other way round; nothing holds a reference to it.
+        unsafe { copy(self.run(address, bytes), words.as_ptr().cast(), bytes) }
     }
 }

@@ -32,6 +32,14 @@ pub trait Memory {
         }
         low >> shift | self.word(start + 8) << (64 - shift)
     }
+
+    /// Reads words in a row, at any address.
+    #[inline(always)]
+    fn read_words(&self, address: u64, words: &mut [u64]) {
+        for (word, address) in words.iter_mut().zip((address..).step_by(8)) {
+            *word = self.bytes(address);
+        }
+    }
 }
 
 /// Memory in which single bytes can be written: their neighbours in a word may be somebody else's.
@@ -47,6 +55,14 @@ pub trait ByteMemory: Memory {
         }
         for (byte, address) in value.to_le_bytes().into_iter().zip(address..) {
             self.set_byte(address, byte);
+        }
+    }
+
+    /// Writes words in a row, at any address, and nothing else.
+    #[inline(always)]
+    fn write_words(&mut self, address: u64, words: &[u64]) {
+        for (word, address) in words.iter().zip((address..).step_by(8)) {
+            self.set_bytes(address, *word);
         }
     }
 }

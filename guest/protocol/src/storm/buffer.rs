@@ -1,6 +1,8 @@
 //! Where a transfer's buffer lies, and its bytes. Segments are whole numbers of words long, so no
 //! word lies in two of them.
 
+use core::ops::Range;
+
 use super::plan::{GAP_MOST, Span};
 use super::slot::Layout;
 use crate::disk::{SECTOR_BYTES, Segment};
@@ -39,24 +41,23 @@ pub(super) fn lay_out(
     layout
 }
 
-/// Calls `at` with each word of the data's sector number `index`, and its address.
-fn each_word(layout: &Layout, index: u64, mut at: impl FnMut(usize, u64)) {
+/// Calls `at` with each run of words of the data's sector number `index`: which of its words they
+/// are, and where they lie.
+fn each_run(layout: &Layout, index: u64, mut at: impl FnMut(Range<usize>, u64)) {
     let mut word = 0;
     while word < SECTOR_WORDS {
         let offset = index * SECTOR_BYTES + word as u64 * 8;
         let Some(run) = layout.find(offset) else { return };
-        let here = ((run.bytes / 8) as usize).min(SECTOR_WORDS - word);
-        for number in 0..here {
-            at(word + number, run.address + number as u64 * 8);
-        }
-        word += here;
+        let end = (word + (run.bytes / 8) as usize).min(SECTOR_WORDS);
+        at(word..end, run.address);
+        word = end;
     }
 }
 
 /// The words of a sector in the buffer.
 pub(super) fn sector_at(memory: &impl Memory, layout: &Layout, index: u64) -> [u64; SECTOR_WORDS] {
     let mut words = [0; SECTOR_WORDS];
-    each_word(layout, index, |word, address| words[word] = memory.bytes(address));
+    each_run(layout, index, |run, address| memory.read_words(address, &mut words[run]));
     words
 }
 
@@ -67,7 +68,7 @@ pub(super) fn put_sector(
     index: u64,
     words: &[u64; SECTOR_WORDS],
 ) {
-    each_word(layout, index, |word, address| memory.set_bytes(address, words[word]));
+    each_run(layout, index, |run, address| memory.write_words(address, &words[run]));
 }
 
 /// What a buffer holds before a device fills it.

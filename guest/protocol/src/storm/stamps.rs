@@ -27,41 +27,51 @@ fn mask(address: u64, from: u64, to: u64) -> u64 {
     below(high) & !below(low)
 }
 
+/// Words that are read or written at a time.
+const CHUNK: usize = 64;
+
+/// The words from `from` to `to`, both multiples of 8, in chunks: the address of each, and its words.
+fn chunks(from: u64, to: u64) -> impl Iterator<Item = (u64, usize)> {
+    (from..to).step_by(CHUNK * 8).map(move |at| (at, CHUNK.min(((to - at) / 8) as usize)))
+}
+
 /// Writes the stamps of a run.
 pub(super) fn write(memory: &mut impl ByteMemory, key: u64, from: u64, to: u64) {
-    let mut address = from;
-    while address < to {
-        let word = stamp(key, address & !7);
-        if address.is_multiple_of(8) && to - address >= 8 {
-            memory.set_word(address, word);
-            address += 8;
-        } else {
-            memory.set_byte(address, (word >> (address % 8 * 8)) as u8);
-            address += 1;
+    let first = from.next_multiple_of(8).min(to);
+    let last = (to & !7).max(first);
+    for address in (from..first).chain(last..to) {
+        memory.set_byte(address, (stamp(key, address & !7) >> (address % 8 * 8)) as u8);
+    }
+    let mut words = [0; CHUNK];
+    for (at, count) in chunks(first, last) {
+        for (word, address) in words[..count].iter_mut().zip((at..).step_by(8)) {
+            *word = stamp(key, address);
         }
+        memory.write_words(at, &words[..count]);
     }
 }
 
 /// The first stamp of a run that follows neither from `key` nor from `next`, if that is not 0.
-pub(super) fn check(
-    memory: &impl Memory,
-    [key, next]: [u64; 2],
-    from: u64,
-    to: u64,
-) -> Option<BadStamp> {
-    (from & !7..to).step_by(8).find_map(|address| {
-        let mask = mask(address, from, to);
-        let (expected, found) = (stamp(key, address) & mask, memory.word(address) & mask);
-        let differs = expected ^ found;
-        if differs == 0 {
-            return None;
-        }
-        // An interrupted writer may have come to the middle of a word.
-        let other = (stamp(next, address) & mask) ^ found;
-        let either = next != 0
-            && (0..64)
-                .step_by(8)
-                .all(|bit| (differs >> bit & 0xff == 0) || (other >> bit & 0xff == 0));
-        (!either).then_some(BadStamp { address, expected, found })
+pub(super) fn check(memory: &impl Memory, keys: [u64; 2], from: u64, to: u64) -> Option<BadStamp> {
+    let mut words = [0; CHUNK];
+    chunks(from & !7, to.next_multiple_of(8)).find_map(|(at, count)| {
+        memory.read_words(at, &mut words[..count]);
+        let each = words[..count].iter().zip((at..).step_by(8));
+        each.into_iter()
+            .find_map(|(word, address)| bad(*word, address, keys, mask(address, from, to)))
     })
+}
+
+/// What is wrong with the word at `address`, of which the bytes under `mask` are stamps.
+fn bad(word: u64, address: u64, [key, next]: [u64; 2], mask: u64) -> Option<BadStamp> {
+    let (expected, found) = (stamp(key, address) & mask, word & mask);
+    let differs = expected ^ found;
+    if differs == 0 {
+        return None;
+    }
+    // An interrupted writer may have come to the middle of a word.
+    let other = (stamp(next, address) & mask) ^ found;
+    let either = next != 0
+        && (0..64).step_by(8).all(|bit| (differs >> bit & 0xff == 0) || (other >> bit & 0xff == 0));
+    (!either).then_some(BadStamp { address, expected, found })
 }
