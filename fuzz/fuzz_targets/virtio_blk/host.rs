@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use pincow_vmm::io::{Buffers, Completion, Engine, Kind, Refused, Region, Transfer};
 use pincow_vmm::virtio::blk::{
-    Direction, DiskPort, Operation, Piece, Pinner, Plan, PortError, Segment,
+    Direction, DiskPort, Operation, Piece, Pinner, Plan, PortError, Progress, Segment,
 };
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -83,14 +83,19 @@ fn file() -> Arc<File> {
     FILE.get_or_init(|| Arc::new(File::open("/dev/null").expect("/dev/null"))).clone()
 }
 
+/// How often a flush goes on after its pieces: with bytes of the disk's own, the last time only when
+/// it is asked again.
+const FLUSH_STAGES: u8 = 3;
+
 impl DiskPort for FuzzDisk {
-    type Ticket = ();
+    /// How often it goes on.
+    type Ticket = u8;
 
     fn memory_alignment(&self) -> usize {
         512
     }
 
-    fn begin(&mut self, operation: Operation<'_>) -> Result<Plan<()>, PortError> {
+    fn begin(&mut self, operation: Operation<'_>) -> Result<Plan<u8>, PortError> {
         if count_down(&self.busy) {
             return Err(PortError::Busy);
         }
@@ -126,12 +131,20 @@ impl DiskPort for FuzzDisk {
             }
         }
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Plan { pieces, ticket: () })
+        let ticket = if operation == Operation::Flush { FLUSH_STAGES } else { 0 };
+        Ok(Plan { pieces, ticket })
     }
 
-    fn end(&mut self, (): (), _done: bool) -> io::Result<()> {
+    fn end(&mut self, stage: u8, done: bool) -> io::Result<Progress<u8>> {
+        if let (true, Some(next)) = (done, stage.checked_sub(1)) {
+            let own = Piece::Own { file: file(), offset: 0, bytes: [next; 512].into() };
+            return Ok(match next {
+                0 => Progress::Busy(next),
+                _ => Progress::More(Plan { pieces: vec![own], ticket: next }),
+            });
+        }
         self.open.fetch_sub(1, Ordering::Relaxed);
-        Ok(())
+        Ok(Progress::Over)
     }
 
     fn abandon(&mut self, _operation: Operation<'_>) {}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::base::Base;
 use super::file::DataFile;
@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) read_only: bool,
     /// The map on the device, of an overlay with a name.
     pub(super) log: Option<Mutex<Log>>,
+    /// Told when an append to it is over.
+    pub(super) log_idle: Condvar,
     pub(super) state: Mutex<State>,
 }
 
@@ -131,8 +133,9 @@ impl Disk {
         log: Option<Mutex<Log>>,
         state: State,
     ) -> Self {
-        let state = Mutex::new(state);
-        Self { shared: Arc::new(Shared { geometry, base, options, read_only, log, state }) }
+        let (state, log_idle) = (Mutex::new(state), Condvar::new());
+        let shared = Shared { geometry, base, options, read_only, log, log_idle, state };
+        Self { shared: Arc::new(shared) }
     }
 
     /// A disk that is born of a cut.

@@ -70,8 +70,8 @@
 //!     the slots of one store (store)
 //! ```
 //!
-//! No two states are locked at once. No lock is held during a system call, but the log's, and
-//! nobody who waits for a transfer holds any.
+//! No two states are locked at once. No lock is held during a system call, and nobody who waits for
+//! a transfer holds any.
 
 mod base;
 mod error;
@@ -93,7 +93,7 @@ mod ticket;
 mod usage;
 
 pub use error::DiskError;
-pub use flush::Flush;
+pub use flush::{Flush, FlushProgress, FlushStep};
 pub use fork::DiskImage;
 pub use geometry::{ClusterSize, SECTOR_BYTES};
 pub use handle::Disk;

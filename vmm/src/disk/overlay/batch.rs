@@ -42,6 +42,11 @@ impl Record {
         let parts = own.map(|part| (part.slot.index(), part.valid)).collect();
         Self { zero: entry.zero, parts }
     }
+
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.zero == 0 && self.parts.is_empty()
+    }
 }
 
 /// The bytes of a batch, whole sectors of them. `None` beyond 4 GiB.

@@ -6,6 +6,7 @@ use super::super::DiskError;
 use super::super::file::DataFile;
 use super::super::flush::Capture;
 use super::super::store::Store;
+use super::append::{Append, End};
 use super::batch::{self, ALIGN, Position, Record, Records};
 use super::header::Header;
 use super::superblock::{LOG_BYTES_MAX, Superblock};
@@ -74,17 +75,29 @@ pub(super) fn replay(
 }
 
 /// The log of an overlay that is open for writing.
+///
+/// One append at a time: [`Log::begin`], what the [`Append`] says, and [`Log::finished`] or
+/// [`Log::failed`]. Nothing here waits for the device.
 #[derive(Debug)]
 pub(in super::super) struct Log {
     file: Arc<DataFile>,
     header: Header,
-    superblock: Superblock,
-    /// Where the next batch goes, in bytes from the start of the log.
-    tail: u64,
-    /// The number of the next batch.
-    number: u64,
+    end: End,
     /// The last version of the disk's map that is durable.
     committed: u64,
+    busy: bool,
+}
+
+/// How an append began.
+pub(in super::super) enum Begun {
+    /// A later map is durable already.
+    Recorded,
+    /// Another append has not ended.
+    Busy,
+    /// There is no room, and a new log begins with the whole map.
+    Full,
+    /// There is something to be done.
+    Append(Append),
 }
 
 impl Log {
@@ -95,80 +108,91 @@ impl Log {
         superblock: Superblock,
         replay: &Replay,
     ) -> Self {
-        let (tail, number) = (replay.tail, replay.batches);
-        Self { file, header, superblock, tail, number, committed: 0 }
+        let end = End { superblock, tail: replay.tail, number: replay.batches };
+        Self { file, header, end, committed: 0, busy: false }
     }
 
-    /// Makes a captured map durable. The bytes that it names are to be so already. `false` when a
-    /// later one is.
+    /// Whether an append has not ended.
+    pub(in super::super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Begins to make a captured map durable. The bytes that it names are to be so already.
     ///
     /// # Errors
     ///
-    /// The map on the device is as before, and this can be tried again, unless a sync failed.
-    pub(in super::super) fn commit(&mut self, capture: &Capture) -> Result<bool, DiskError> {
+    /// [`DiskError::Full`], [`DiskError::SyncFailed`]. Nothing has begun.
+    pub(in super::super) fn begin(&mut self, capture: &Capture) -> Result<Begun, DiskError> {
         if capture.version <= self.committed {
-            return Ok(false);
+            return Ok(Begun::Recorded);
+        }
+        if self.busy {
+            return Ok(Begun::Busy);
         }
         self.file.trusted()?;
-        // From here on the device may name them, however this ends.
-        capture.entries.iter().flat_map(|(_, entry)| &entry.parts).for_each(|it| it.slot.record());
         let record = |entry| Record::of(entry, &capture.store);
         let records = capture.entries.iter().map(|(cluster, entry)| (*cluster, record(entry)));
-        self.append(records.collect(), &capture.store)?;
-        self.committed = capture.version;
-        Ok(true)
-    }
-
-    fn append(&mut self, records: Records, store: &Store) -> Result<(), DiskError> {
-        let batch = self.encode(self.position(), &records)?;
-        let cluster = self.header.geometry.cluster.bytes();
-        if self.tail + batch.len() as u64 > self.superblock.slots * cluster {
-            return self.begin_anew(records, store);
-        }
-        self.file.write(&batch, self.superblock.first * cluster + self.tail)?;
-        self.sync()?;
-        self.tail += batch.len() as u64;
-        self.number += 1;
-        Ok(())
-    }
-
-    /// Writes a new log that begins with all that the old one says, and `newer`.
-    fn begin_anew(&mut self, newer: Records, store: &Store) -> Result<(), DiskError> {
-        let old = self.superblock;
-        let mut records = replay(&self.file, &self.header, &old)?.records;
-        records.extend(newer);
-        let position = Position { id: self.header.id, epoch: old.epoch + 1, number: 0 };
+        let records = records.filter(|(_, record)| !capture.whole || !record.is_empty()).collect();
+        let End { superblock, tail, number } = self.end;
+        let position = Position { id: self.header.id, epoch: superblock.epoch, number };
         let batch = self.encode(position, &records)?;
         let cluster = self.header.geometry.cluster.bytes();
-        let slots =
-            LOG_BYTES.max(ROOM * batch.len() as u64).div_ceil(cluster).min(LOG_BYTES_MAX / cluster);
-        let first = store.allocate_run(slots)?;
-        if let Err(error) = self.file.write(&batch, first * cluster) {
-            store.free_run(first, slots);
-            return Err(error);
+        let fits = tail + batch.len() as u64 <= superblock.slots * cluster;
+        if !fits && !capture.whole {
+            return Ok(Begun::Full);
         }
-        self.sync()?;
-        let superblock = Superblock { epoch: position.epoch, first, slots };
-        // Half a superblock is none, and the old one counts; but nobody knows which it is.
-        superblock.write(&self.file, self.header.id).inspect_err(|_| self.file.fail())?;
-        self.sync()?;
-        store.free_run(old.first, old.slots);
-        self.superblock = superblock;
-        self.tail = batch.len() as u64;
-        self.number = 1;
-        Ok(())
+        let to = (&self.file, &capture.store);
+        let append = match fits {
+            true => {
+                let end = End { tail: tail + batch.len() as u64, number: number + 1, superblock };
+                Append::new(to, capture.version, end, (superblock.first * cluster + tail, batch))
+            }
+            false => {
+                let batch = self.encode(
+                    Position { epoch: position.epoch + 1, number: 0, ..position },
+                    &records,
+                )?;
+                let superblock = self.new_log(batch.len() as u64, &capture.store)?;
+                let end = End { superblock, tail: batch.len() as u64, number: 1 };
+                Append::new(to, capture.version, end, (superblock.first * cluster, batch))
+                    .replacing(self.end.superblock, self.header.id)
+            }
+        };
+        // From here on the device may name them, however this ends.
+        capture.entries.iter().flat_map(|(_, entry)| &entry.parts).for_each(|it| it.slot.record());
+        self.busy = true;
+        Ok(Begun::Append(append))
+    }
+
+    /// An append has been carried out: its map is durable.
+    pub(in super::super) fn finished(&mut self, append: Append) {
+        (self.end, self.committed, self.busy) = (append.end, append.version, false);
+        append.finished();
+    }
+
+    /// A step of an append has failed. The map on the device is as before, and the next append tries
+    /// again, unless the file cannot be trusted any more.
+    pub(in super::super) fn failed(&mut self, append: Append) {
+        self.busy = false;
+        append.failed();
+    }
+
+    /// An append will not be carried on.
+    pub(in super::super) fn dropped(&mut self, append: Append) {
+        self.busy = false;
+        append.dropped();
+    }
+
+    /// A place for a log that begins with `len_bytes`.
+    fn new_log(&self, len_bytes: u64, store: &Store) -> Result<Superblock, DiskError> {
+        let cluster = self.header.geometry.cluster.bytes();
+        let slots = LOG_BYTES.max(ROOM * len_bytes).div_ceil(cluster).min(LOG_BYTES_MAX / cluster);
+        let first = store.allocate_run(slots)?;
+        Ok(Superblock { epoch: self.end.superblock.epoch + 1, first, slots })
     }
 
     fn encode(&self, position: Position, records: &Records) -> Result<Vec<u8>, DiskError> {
         let full = || DiskError::Full { path: self.file.path().to_owned(), limit: u32::MAX.into() };
         batch::encode(position, records).ok_or_else(full)
-    }
-
-    fn position(&self) -> Position {
-        Position { id: self.header.id, epoch: self.superblock.epoch, number: self.number }
-    }
-
-    fn sync(&self) -> Result<(), DiskError> {
-        self.file.sync().inspect_err(|_| self.file.fail())
     }
 }

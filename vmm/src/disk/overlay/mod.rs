@@ -12,7 +12,7 @@
 //! The log is a row of batches, each at a multiple of 512 with a CRC-32 over all of it. A batch holds
 //! records; a record says of one cluster which of its sectors hold zeroes and which are in which
 //! slots, in place of what an earlier record said. Sectors that no record names are those of the
-//! base. When a log is full, a new one that begins with everything is written beside it, then a
+//! base. When a log is full, a new one that begins with the whole map is written beside it, then a
 //! superblock, and the old one is free.
 //!
 //! What a crash at any moment leaves is a state that a flush has promised or a later one:
@@ -27,6 +27,7 @@
 //! noticed, and with its kind, so that what a guest writes to a raw disk can never make it anything
 //! else.
 
+mod append;
 mod batch;
 mod create;
 mod findings;
@@ -44,5 +45,6 @@ pub use create::{BaseKind, BaseSpec, NewOverlay, begins_like_an_overlay, create}
 pub use flatten::flatten;
 pub use inspect::{Inspection, Layer, inspect};
 
-pub(super) use log::Log;
+pub(super) use append::Append;
+pub(super) use log::{Begun, Log};
 pub(super) use open::open;

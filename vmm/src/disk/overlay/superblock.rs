@@ -26,8 +26,8 @@ pub(super) struct Superblock {
 }
 
 impl Superblock {
-    /// Writes it over the one of the epoch before the last.
-    pub(super) fn write(&self, file: &DataFile, id: u64) -> Result<(), DiskError> {
+    /// Its bytes, and where they go: over the one of the epoch before the last.
+    pub(super) fn encode(&self, id: u64) -> (u64, [u8; BYTES]) {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         for (at, value) in [(8, id), (16, self.epoch), (24, self.first), (32, self.slots)] {
@@ -35,7 +35,13 @@ impl Superblock {
         }
         let crc = crc32fast::hash(&bytes[..CRC_AT]);
         bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
-        file.write(&bytes, PLACES[self.epoch as usize % 2])
+        (PLACES[self.epoch as usize % 2], bytes)
+    }
+
+    /// Writes it there.
+    pub(super) fn write(&self, file: &DataFile, id: u64) -> Result<(), DiskError> {
+        let (offset, bytes) = self.encode(id);
+        file.write(&bytes, offset)
     }
 
     /// The newest valid one.

@@ -24,15 +24,27 @@ fn every_sector_is_one_that_was_flushed_or_a_later_one() {
         (seed >> 33) % below
     };
     let mut children = Vec::new();
-    for round in 1..400 {
+    // A flush takes its steps while writes and forks go on, and what it promises is what was complete
+    // when it began.
+    let mut under_way = None;
+    for round in 1..600 {
         let first = random(SECTORS);
         let count = (1 + random(12)).min(SECTORS - first);
         write(&disk, first, &vec![2_000_000 + round; count as usize]);
         written[first as usize..(first + count) as usize].fill(2_000_000 + round);
         match random(8) {
-            0 => {
-                disk.flush().unwrap();
-                flushed = written.clone();
+            0 | 3 if under_way.is_none() => {
+                under_way = Some((disk.begin_flush().unwrap(), written.clone()));
+            }
+            0 | 3 | 4 => {
+                under_way = under_way.and_then(|(flush, complete)| match step(flush) {
+                    FlushProgress::More(flush) => Some((flush, complete)),
+                    FlushProgress::Durable => {
+                        flushed = complete;
+                        None
+                    }
+                    FlushProgress::Busy(_) => panic!("there is one at a time"),
+                });
             }
             1 if children.len() < 4 => children.push(disk.fork().unwrap()),
             2 => drop(children.pop()),
@@ -50,6 +62,7 @@ fn every_sector_is_one_that_was_flushed_or_a_later_one() {
             }
         }
     }
+    drop(under_way);
     disk.flush().unwrap();
     let written: Vec<_> = written.into_iter().map(Some).collect();
     assert_eq!(after_kill(&home, "overlay"), written);

@@ -7,6 +7,7 @@ use super::overlay::{BaseKind, BaseSpec, NewOverlay};
 use super::*;
 
 mod crash;
+mod flushes;
 mod held_write;
 mod lifetime;
 mod model;
@@ -104,6 +105,23 @@ fn write(disk: &Disk, first: u64, tokens: &[Token]) {
     let ticket = disk.begin_write(first, tokens.len() as u64).unwrap();
     transfer(&ticket, tokens);
     ticket.complete();
+}
+
+/// Carries out a step of a flush, as an engine does.
+fn step(flush: Flush) -> FlushProgress {
+    match flush.step() {
+        FlushStep::Sync(files) => files.iter().for_each(|file| file.sync_data().unwrap()),
+        FlushStep::Write { file, offset, bytes } => file.write_all_at(&bytes, offset).unwrap(),
+    }
+    flush.done().unwrap()
+}
+
+/// The flush after one more step, which is not its last.
+fn more(flush: Flush) -> Flush {
+    match step(flush) {
+        FlushProgress::More(flush) => flush,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What the disk reads, `None` for sectors that are unreadable.

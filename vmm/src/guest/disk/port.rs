@@ -1,12 +1,13 @@
 //! A disk that forks, as a virtio-blk worker sees it.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskError, Extent, Flush, Place, ReadPlan, SECTOR_BYTES, Ticket};
+use crate::disk::{
+    Disk, DiskError, Extent, Flush, FlushProgress, FlushStep, Place, ReadPlan, SECTOR_BYTES, Ticket,
+};
 use crate::io::Kind;
-use crate::virtio::blk::{DiskPort, Operation, Piece, Plan, PortError, ZeroedRange};
+use crate::virtio::blk::{DiskPort, Operation, Piece, Plan, PortError, Progress, ZeroedRange};
 
 /// What transfers of files opened with `O_DIRECT` are aligned to, in bytes: the logical block size of
 /// most devices (open(2)).
@@ -59,6 +60,16 @@ fn data(extents: &[Extent]) -> Result<Vec<Piece>, PortError> {
     extents.iter().map(piece).collect()
 }
 
+/// The pieces of a flush's next step.
+fn next_step(flush: Flush) -> Plan<Begun> {
+    let sync = |file| Piece::Other { file, offset: 0, kind: Kind::Sync };
+    let pieces = match flush.step() {
+        FlushStep::Sync(files) => files.into_iter().map(sync).collect(),
+        FlushStep::Write { file, offset, bytes } => vec![Piece::Own { file, offset, bytes }],
+    };
+    Plan { pieces, ticket: Begun::Flush(flush) }
+}
+
 impl ForkingDisk {
     /// Begins the same change of several ranges.
     fn change(
@@ -100,15 +111,7 @@ impl DiskPort for ForkingDisk {
                 let ticket = self.disk.begin_write(sector, sectors).map_err(failed)?;
                 Ok(Plan { pieces: data(ticket.extents())?, ticket: Begun::Change(vec![ticket]) })
             }
-            Operation::Flush => {
-                let flush = self.disk.begin_flush().map_err(failed)?;
-                let sync = |file: &Arc<File>| Piece::Other {
-                    file: file.clone(),
-                    offset: 0,
-                    kind: Kind::Sync,
-                };
-                Ok(Plan { pieces: flush.files().map(sync).collect(), ticket: Begun::Flush(flush) })
-            }
+            Operation::Flush => Ok(next_step(self.disk.begin_flush().map_err(failed)?)),
             Operation::Discard(ranges) => {
                 self.change(ranges, Disk::begin_discard, |len_bytes| Kind::PunchHole { len_bytes })
             }
@@ -120,23 +123,19 @@ impl DiskPort for ForkingDisk {
         }
     }
 
-    fn end(&mut self, ticket: Begun, done: bool) -> io::Result<()> {
+    fn end(&mut self, ticket: Begun, done: bool) -> io::Result<Progress<Begun>> {
         match (ticket, done) {
-            (Begun::Read { .. }, _) => Ok(()),
-            (Begun::Change(tickets), true) => {
-                tickets.into_iter().for_each(Ticket::complete);
-                Ok(())
-            }
-            (Begun::Change(tickets), false) => {
-                tickets.into_iter().for_each(Ticket::fail);
-                Ok(())
-            }
-            (Begun::Flush(flush), true) => flush.commit().map_err(io::Error::other),
-            (Begun::Flush(flush), false) => {
-                flush.fail();
-                Ok(())
-            }
+            (Begun::Read { .. }, _) => {}
+            (Begun::Change(tickets), true) => tickets.into_iter().for_each(Ticket::complete),
+            (Begun::Change(tickets), false) => tickets.into_iter().for_each(Ticket::fail),
+            (Begun::Flush(flush), false) => flush.fail(),
+            (Begun::Flush(flush), true) => match flush.done().map_err(io::Error::other)? {
+                FlushProgress::Durable => {}
+                FlushProgress::More(flush) => return Ok(Progress::More(next_step(flush))),
+                FlushProgress::Busy(flush) => return Ok(Progress::Busy(Begun::Flush(flush))),
+            },
         }
+        Ok(Progress::Over)
     }
 
     fn abandon(&mut self, operation: Operation<'_>) {

@@ -21,6 +21,7 @@ use crate::payload::PAYLOAD;
 use crate::virtio::test_driver::{self, Ring};
 
 mod doorbells;
+mod flush;
 
 const MEMORY: u64 = 16 << 20;
 /// Where the driver has its rings, requests and data.
@@ -63,7 +64,10 @@ impl Bench {
     fn guest_with(&self, set: RuleSet, inflight: Policy, payload: &[u8]) -> Guest {
         let path = self.folder.path().join("disk.raw");
         let options = DiskOptions { direct: true, ..DiskOptions::default() };
-        let disk = Disk::open_above(&path, options).unwrap();
+        self.guest_on(Disk::open_above(&path, options).unwrap(), set, inflight, payload)
+    }
+
+    fn guest_on(&self, disk: Disk, set: RuleSet, inflight: Policy, payload: &[u8]) -> Guest {
         let controls = Arc::clone(&self.held);
         let engine: MakeEngine = Arc::new(move |entries| {
             let held = Held::new(Uring::new(entries)?).expect("event counters");
@@ -116,7 +120,7 @@ impl Driver {
         test_driver::write32(&*guest.disks[0].registers, 0x50, 0);
     }
 
-    /// The same, and nobody rings the doorbell.
+    /// The same, and nobody rings the doorbell. A request without data has a length of 0.
     fn offer(&mut self, guest: &Guest, slot: u16, kind: u32, sector: u64, data: (u64, u32)) {
         let memory = guest.machine().ram().memory();
         let header = HEADERS + u64::from(slot) * 64;
@@ -126,6 +130,7 @@ impl Driver {
         write(guest, header, &bytes);
         write(guest, header + 32, &[0xee]);
         let parts = [(header, 16, false), (data.0, data.1, kind == IN), (header + 32, 1, true)];
+        let parts: Vec<_> = parts.into_iter().filter(|(_, len, _)| *len > 0).collect();
         self.0.chain(memory, slot * 3, &parts);
         self.0.offer(memory, slot * 3);
     }

@@ -37,7 +37,7 @@ pub use decode::{Decoded, Malformed};
 pub use device::Blk;
 pub use ledger::{Entry, Ledger, LedgerError};
 pub use policy::{Policy, RestoreError};
-pub use ports::{DiskPort, Operation, Piece, Pinner, Plan, PortError};
+pub use ports::{DiskPort, Operation, Piece, Pinner, Plan, PortError, Progress};
 pub use reactor::{Reactor, ReactorError};
 pub use request::{Direction, Kind, Request, Segment, Status, ZeroedRange};
 pub use worker::{BlkCounts, BlkState, BlkWorker, DrainError, Next, Ports};

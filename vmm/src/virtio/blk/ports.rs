@@ -99,6 +99,15 @@ pub enum Piece {
         /// What: neither a read nor a write.
         kind: Kind,
     },
+    /// Bytes of the disk's own are written, which are none of the guest's.
+    Own {
+        /// Where.
+        file: Arc<File>,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// How an operation is carried out: all pieces, in any order.
@@ -110,7 +119,19 @@ pub struct Plan<T> {
     pub ticket: T,
 }
 
-/// A disk as a worker sees it. Never waits for storage.
+/// How far an operation is when all pieces of a plan have ended.
+#[derive(Debug)]
+pub enum Progress<T> {
+    /// It is over.
+    Over,
+    /// It goes on with these, none of which is a piece of the guest's bytes. The request is in flight
+    /// all the while, and they are carried out even when its guest is gone.
+    More(Plan<T>),
+    /// Another operation of the disk is in the way: [`DiskPort::end`] is to be called again later.
+    Busy(T),
+}
+
+/// A disk as a worker sees it. It never waits for storage, but in [`DiskPort::abandon`].
 pub trait DiskPort: Send {
     /// Names an operation from its beginning to its end.
     type Ticket: Send;
@@ -126,14 +147,15 @@ pub trait DiskPort: Send {
     fn begin(&mut self, operation: Operation<'_>) -> Result<Plan<Self::Ticket>, PortError>;
 
     /// All pieces have ended; `done` when each moved all its bytes. Comes exactly once for each plan,
-    /// also for operations whose guest is gone.
+    /// and again after each [`Progress::Busy`], also for operations whose guest is gone. What is not
+    /// done does not go on.
     ///
     /// # Errors
     /// The guest gets an I/O error.
-    fn end(&mut self, ticket: Self::Ticket, done: bool) -> io::Result<()>;
+    fn end(&mut self, ticket: Self::Ticket, done: bool) -> io::Result<Progress<Self::Ticket>>;
 
     /// An operation that was in flight when this disk was copied will not be done here: it failed, or
     /// the driver wants it no more. What its sectors hold has to be settled. Comes for operations
-    /// that a restored worker had in its ledger, and for no others.
+    /// that a restored worker had in its ledger, and for no others. May read and write files.
     fn abandon(&mut self, operation: Operation<'_>);
 }

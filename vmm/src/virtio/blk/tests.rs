@@ -6,4 +6,5 @@ mod hostile;
 mod random;
 mod reactor;
 mod resets;
+mod stages;
 mod transfers;

@@ -9,7 +9,8 @@
 //!                        +-+ a port or the engine was busy
 //! ```
 //!
-//! From `take` to the answer it is in the ledger. While it runs, its transfers hold the pins.
+//! From `take` to the answer it is in the ledger. While it runs, its transfers hold the pins. A disk
+//! may have it go on with transfers of the disk's own before it is answered ([`Progress::More`](super::Progress::More)).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -21,7 +22,7 @@ use vm_memory::GuestMemory;
 use super::bounce::Bounce;
 use super::config::BlkConfig;
 use super::ports::{DiskPort, Operation, Pinner};
-use super::request::Request;
+use super::request::{Kind as RequestKind, Request};
 use crate::io::{Completion, Engine, Kind, Transfer};
 use crate::virtio::device::{Activation, Reset};
 use crate::virtio::signals::Signals;
@@ -101,6 +102,8 @@ pub struct BlkWorker<M, P, D: DiskPort, E> {
     /// The jobs by queue and head.
     heads: BTreeMap<(u16, u16), u64>,
     waiting: VecDeque<u64>,
+    /// Jobs whose transfers have ended and whose end was busy.
+    stalled: VecDeque<u64>,
     /// By transfer.
     parts: BTreeMap<u64, Part>,
     unsent: VecDeque<Transfer>,
@@ -134,6 +137,7 @@ where
             jobs: BTreeMap::new(),
             heads: BTreeMap::new(),
             waiting: VecDeque::new(),
+            stalled: VecDeque::new(),
             parts: BTreeMap::new(),
             unsent: VecDeque::new(),
             next_order: 0,
@@ -163,7 +167,11 @@ where
             self.abandon(&job);
         }
         for transfer in std::mem::take(&mut self.unsent) {
-            self.part_ended(transfer.id, false);
+            match self.is_flush(transfer.id) {
+                // It may be the disk's own business by now, which is brought to an end.
+                true => self.unsent.push_back(transfer),
+                false => self.part_ended(transfer.id, false),
+            }
         }
         self.resetting = !self.jobs.is_empty();
         match self.resetting {
@@ -180,7 +188,7 @@ where
         let more = self.take_all();
         let stuck = self.send();
         self.tell_driver();
-        match (more, stuck || !self.waiting.is_empty()) {
+        match (more, stuck || self.is_waiting()) {
             (true, _) => Next::Now,
             (false, true) => Next::Soon,
             (false, false) => Next::Idle,
@@ -208,6 +216,16 @@ where
     #[must_use]
     pub fn config(&self) -> &BlkConfig {
         &self.config
+    }
+
+    /// Whether something was busy that nothing tells the end of.
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.stalled.is_empty()
+    }
+
+    fn is_flush(&self, transfer: u64) -> bool {
+        let job = self.parts.get(&transfer).and_then(|part| self.jobs.get(&part.order));
+        job.is_some_and(|job| job.request.kind == RequestKind::Flush)
     }
 
     /// Tells the disk of a request that is not done and was inherited.

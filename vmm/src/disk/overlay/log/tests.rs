@@ -43,8 +43,8 @@ fn an_older_flush_does_not_undo_a_newer_one() {
     disk.begin_write_zeroes(0, 1).unwrap().complete();
     let older = disk.begin_flush().unwrap();
     disk.begin_write_zeroes(0, 9).unwrap().complete();
-    disk.begin_flush().unwrap().commit().unwrap();
-    older.commit().unwrap();
+    disk.begin_flush().unwrap().finish().unwrap();
+    older.finish().unwrap();
     assert!(disk.begin_flush().unwrap().capture.is_none());
     drop(disk);
     let disk = Disk::open(&path, false, DiskOptions::default()).unwrap();

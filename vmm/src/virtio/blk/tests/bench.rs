@@ -90,6 +90,10 @@ pub(super) struct FileDisk {
     pub(super) failed: usize,
     pub(super) lies: bool,
     pub(super) abandoned: Vec<(bool, u64)>,
+    /// What operations go on with when their pieces are done, the last first: bytes for an offset.
+    pub(super) more: Vec<(u64, Vec<u8>)>,
+    /// How often it is too busy to end anything before that.
+    pub(super) busy_ends: usize,
 }
 
 const STORED: u64 = SECTORS / 4 * 3 * 512;
@@ -141,10 +145,18 @@ impl DiskPort for FileDisk {
         Ok(Plan { pieces, ticket: () })
     }
 
-    fn end(&mut self, (): (), done: bool) -> io::Result<()> {
+    fn end(&mut self, (): (), done: bool) -> io::Result<Progress<()>> {
+        if done && self.busy_ends > 0 {
+            self.busy_ends -= 1;
+            return Ok(Progress::Busy(()));
+        }
+        if done && let Some((offset, bytes)) = self.more.pop() {
+            let own = Piece::Own { file: self.file.clone(), offset, bytes: bytes.into() };
+            return Ok(Progress::More(Plan { pieces: vec![own], ticket: () }));
+        }
         self.open -= 1;
         self.failed += usize::from(!done);
-        Ok(())
+        Ok(Progress::Over)
     }
 
     fn abandon(&mut self, operation: Operation<'_>) {
@@ -183,8 +195,9 @@ fn ports(
     let pinner = FakePinner { memory: memory.clone(), pins, busy };
     let engine = Held::new(Uring::new(32).unwrap()).unwrap();
     let control = engine.control();
-    let disk =
-        FileDisk { file: file.clone(), open: 0, failed: 0, lies: false, abandoned: Vec::new() };
+    let (abandoned, more) = (Vec::new(), Vec::new());
+    let file = file.clone();
+    let disk = FileDisk { file, open: 0, failed: 0, lies: false, abandoned, more, busy_ends: 0 };
     (Ports { memory: memory.clone(), pinner: pinner.clone(), disk, engine }, pinner, control)
 }
 

@@ -41,6 +41,9 @@ where
 {
     /// Tries again what was busy.
     pub(super) fn begin_waiting(&mut self) {
+        for order in std::mem::take(&mut self.stalled) {
+            self.job_ended(order);
+        }
         for order in std::mem::take(&mut self.waiting) {
             self.begin_or_wait(order);
         }
@@ -151,10 +154,10 @@ where
                     }
                     done += len_bytes;
                 }
-                Piece::Other { file, offset, kind } => {
-                    let buffers = Buffers::empty();
-                    transfers.push(Transfer { id: 0, file, offset, kind, buffers });
-                }
+                piece @ (Piece::Other { .. } | Piece::Own { .. }) => match of_the_disk(piece) {
+                    Some(transfer) => transfers.push(transfer),
+                    None => failed = true,
+                },
             }
         }
         // A plan that does not cover the request is the disk's fault, and not carried out.
@@ -166,9 +169,22 @@ where
             self.bounced += bounce.len_bytes();
             self.counts.bounced += 1;
         }
+        self.launch(order, Running { left: 0, failed, bounce, ticket }, transfers);
+    }
+
+    /// What an operation goes on with: pieces of the disk's own. Its guest's memory is left alone.
+    pub(super) fn go_on(&mut self, order: u64, bounce: Option<Bounce>, plan: Plan<D::Ticket>) {
+        let Plan { pieces, ticket } = plan;
+        let transfers: Option<Vec<_>> = pieces.into_iter().map(of_the_disk).collect();
+        let failed = transfers.is_none();
+        let running = Running { left: 0, failed, bounce, ticket };
+        self.launch(order, running, transfers.unwrap_or_default());
+    }
+
+    fn launch(&mut self, order: u64, running: Running<D::Ticket>, transfers: Vec<Transfer>) {
         let left = transfers.len();
         let Some(job) = self.jobs.get_mut(&order) else { return };
-        job.running = Some(Running { left, failed, bounce, ticket });
+        job.running = Some(Running { left, ..running });
         for mut transfer in transfers {
             transfer.id = self.next_transfer;
             self.next_transfer += 1;
@@ -230,5 +246,21 @@ where
             }
         }
         Ok(())
+    }
+}
+
+/// The transfer of a piece that moves none of the guest's bytes. `None` for one that does, and where
+/// there is no memory for it.
+fn of_the_disk(piece: Piece) -> Option<Transfer> {
+    match piece {
+        Piece::Other { file, offset, kind } => {
+            Some(Transfer { id: 0, file, offset, kind, buffers: Buffers::empty() })
+        }
+        Piece::Own { file, offset, bytes } => {
+            let block = Bounce::new(bytes.len()).ok()?;
+            block.put(0, &bytes);
+            Some(Transfer { id: 0, file, offset, kind: Action::Write, buffers: block.buffers() })
+        }
+        Piece::Zeros { .. } | Piece::Data { .. } => None,
     }
 }

@@ -4,9 +4,10 @@ use std::mem;
 
 use vm_memory::GuestMemory;
 
-use super::{BlkWorker, Part};
+use super::{BlkWorker, Part, Running};
 use crate::io::{Completion, Engine, Transfer};
-use crate::virtio::blk::ports::{DiskPort, Pinner};
+use crate::virtio::blk::bounce::Bounce;
+use crate::virtio::blk::ports::{DiskPort, Pinner, Progress};
 use crate::virtio::blk::request::{Kind, Status};
 
 impl<M, P, D, E> BlkWorker<M, P, D, E>
@@ -33,6 +34,7 @@ where
 
     fn completed(&mut self, completion: Completion) {
         let Completion { id, result, buffers } = completion;
+        let goes_on = !self.resetting || self.is_flush(id);
         let Some(part) = self.parts.get_mut(&id) else { return };
         let wanted = buffers.len_bytes();
         match result {
@@ -40,7 +42,7 @@ where
                 self.counts.bytes += wanted as u64;
                 self.part_ended(id, true);
             }
-            Ok(moved) if moved > 0 && !self.resetting => {
+            Ok(moved) if moved > 0 && goes_on => {
                 self.counts.bytes += moved as u64;
                 self.counts.continued += 1;
                 part.offset += moved as u64;
@@ -68,17 +70,26 @@ where
         }
     }
 
-    /// All transfers of a request have ended.
+    /// All transfers of a request have ended, so far.
     pub(super) fn job_ended(&mut self, order: u64) {
         let Some(job) = self.jobs.get_mut(&order) else { return };
-        let Some(running) = job.running.take() else { return };
+        let Some(Running { failed, bounce, ticket, .. }) = job.running.take() else { return };
+        match self.ports.disk.end(ticket, !failed) {
+            Ok(Progress::Over) if !failed => self.job_over(order, bounce, Status::Ok),
+            Ok(Progress::Over) | Err(_) => self.job_over(order, bounce, Status::IoError),
+            Ok(Progress::More(plan)) => self.go_on(order, bounce, plan),
+            Ok(Progress::Busy(ticket)) => {
+                job.running = Some(Running { left: 0, failed, bounce, ticket });
+                self.stalled.push_back(order);
+            }
+        }
+    }
+
+    /// The disk is done with a request.
+    fn job_over(&mut self, order: u64, bounce: Option<Bounce>, mut status: Status) {
+        let Some(job) = self.jobs.get_mut(&order) else { return };
         let (kind, segments) = (job.request.kind, mem::take(&mut job.request.segments));
-        let ended = self.ports.disk.end(running.ticket, !running.failed);
-        let mut status = match ended {
-            Ok(()) if !running.failed => Status::Ok,
-            _ => Status::IoError,
-        };
-        if let Some(bounce) = running.bounce {
+        if let Some(bounce) = bounce {
             let len = bounce.len_bytes();
             self.bounced -= len;
             if kind == Kind::In && status == Status::Ok && !self.resetting {

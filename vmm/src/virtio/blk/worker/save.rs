@@ -112,7 +112,7 @@ where
         loop {
             self.read_completions();
             self.begin_waiting();
-            let stuck = self.send() || !self.waiting.is_empty();
+            let stuck = self.send() || self.is_waiting();
             self.tell_driver();
             if self.jobs.is_empty() {
                 return Ok(());
