@@ -110,8 +110,9 @@ impl Place for Fake {
         Ok(*guest)
     }
 
-    fn unpin(&mut self, _pin: usize) {
+    fn unpin(&mut self, _pin: usize) -> Result<(), Broken> {
         self.alive -= 1;
+        Ok(())
     }
 
     fn dma_write(&mut self, pin: &usize, stamp: Stamp) -> Result<(), Broken> {

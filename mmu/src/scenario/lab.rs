@@ -178,8 +178,9 @@ impl<B: Reach> Place for Lab<B> {
         })
     }
 
-    fn unpin(&mut self, pin: Self::Pin) {
+    fn unpin(&mut self, pin: Self::Pin) -> Result<(), SpaceError> {
         drop(pin);
+        Ok(())
     }
 
     fn dma_write(&mut self, pin: &Self::Pin, stamp: Stamp) -> Result<(), SpaceError> {

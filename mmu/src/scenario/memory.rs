@@ -8,14 +8,14 @@
 
 use std::sync::Arc;
 
-use super::{Lab, Page, Reach, Stamp};
+use super::{Lab, Page, Reach, Stamp, access};
 use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::Gfn;
 use crate::host::{Trap, TrapError, TrapOptions};
 use crate::layer::Layer;
 use crate::live;
-use crate::rules::{RuleSet, Rules};
+use crate::rules::Rules;
 use crate::space::AddressSpace;
 
 #[cfg(test)]
@@ -28,11 +28,13 @@ pub type RealMemory = Lab<Trap>;
 const PAGES: u32 = 8;
 const PAGE: Gfn = Gfn(3);
 
-const SECTOR_BYTES: usize = 512;
+/// Bytes of a sector where scripts have real memory.
+pub const SECTOR_BYTES: usize = 512;
 const WORDS: usize = SECTOR_BYTES / size_of::<u64>();
-/// Where the sectors begin: in the first and the last half of the page.
-const SECTOR_A: usize = 1024;
-const SECTOR_B: usize = 3072;
+/// Where sector `a` begins in the page: in its first half.
+pub const SECTOR_A: usize = 1024;
+/// Where sector `b` begins in the page: in its second half.
+pub const SECTOR_B: usize = 3072;
 
 impl RealMemory {
     /// A fresh family under `rules`.
@@ -93,13 +95,6 @@ impl Address {
     }
 }
 
-/// Waits until the answer to an access's fault is in the books. The access itself goes on as soon as
-/// the page is shown, which is a moment before.
-fn settle(space: &AddressSpace<Trap>, gfn: Gfn) -> Result<(), SpaceError> {
-    // Whoever answers holds the space's lock until everything is counted; this takes it, too.
-    space.write_waits(gfn).map(drop)
-}
-
 fn device_address(layer: &Layer<Trap>, gfn: Gfn) -> Address {
     Address(layer.store().address(gfn))
 }
@@ -111,28 +106,17 @@ impl Reach for Trap {
         gfn: Gfn,
         stamp: Stamp,
     ) -> Result<(), SpaceError> {
-        // A write that has to wait would sit in its fault until the pins are gone; a script drains
-        // them only when it is told.
-        if space.family().rules().set == RuleSet::Wait {
-            space.fault(gfn, false)?;
-            if space.write_waits(gfn)? {
-                return Err(SpaceError::Wait { gfn });
-            }
-        }
+        access::before_write(space, gfn)?;
         // SAFETY: the space keeps its window mapped.
         unsafe { Address(space.window().address(gfn)).fill(SECTOR_B, stamp) };
-        settle(space, gfn)
+        access::settle(space, gfn)
     }
 
     fn cpu_read(&self, space: &Arc<AddressSpace<Self>>, gfn: Gfn) -> Result<Page, SpaceError> {
-        // While somebody holds an evicted frame, it is still in memory, and a read goes through
-        // without a fault that would tell the rules.
-        if space.in_swap_cache(gfn)? {
-            space.fault(gfn, false)?;
-        }
+        access::before_read(space, gfn)?;
         // SAFETY: the space keeps its window mapped.
         let seen = unsafe { Address(space.window().address(gfn)).page() };
-        settle(space, gfn)?;
+        access::settle(space, gfn)?;
         Ok(seen)
     }
 

@@ -5,6 +5,7 @@
 //! what could come next, for explorations and [`Random`] scripts; [`minimise`] makes a script that
 //! shows something as short as it can be.
 
+pub mod access;
 mod canonical;
 mod checker;
 mod explore;
@@ -31,7 +32,7 @@ pub use explore::{Explored, Explorer};
 pub use finding::{Finding, Outcome};
 pub use lab::{AnyPin, Lab, Reach};
 pub use malformed::{Kind, Reason, ScriptError};
-pub use memory::RealMemory;
+pub use memory::{RealMemory, SECTOR_A, SECTOR_B, SECTOR_BYTES};
 pub use minimise::minimise;
 pub use model::Model;
 pub use moves::{Limits, moves};

@@ -93,7 +93,7 @@ pub trait Place {
     ) -> Attempt<Self::Pin, Self>;
 
     /// The device gives a pin back.
-    fn unpin(&mut self, pin: Self::Pin);
+    fn unpin(&mut self, pin: Self::Pin) -> Result<(), Self::Error>;
 
     /// The device writes sector `a` through a pin that lets it.
     fn dma_write(&mut self, pin: &Self::Pin, stamp: Stamp) -> Result<(), Self::Error>;

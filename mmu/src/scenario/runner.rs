@@ -84,7 +84,7 @@ impl<'p, P: Place> Runner<'p, P> {
     pub fn finish(mut self) -> Result<Outcome, P::Error> {
         let outcome = self.outcome();
         for pin in self.pins.drain(..) {
-            self.place.unpin(pin.handle);
+            self.place.unpin(pin.handle)?;
         }
         while let Some((_, guest)) = self.guests.pop_first() {
             guest.destroy(self.place)?;
@@ -161,7 +161,7 @@ impl<'p, P: Place> Runner<'p, P> {
                 }
                 Direction::ToDevice => pin.dma_read(self.place, &mut self.checker)?,
             }
-            self.place.unpin(pin.handle);
+            self.place.unpin(pin.handle)?;
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl<'p, P: Place> Runner<'p, P> {
             }
             Op::Unpin(name) => {
                 let at = self.pins.iter().position(|pin| pin.name == *name).ok_or(Halt::Absent)?;
-                self.place.unpin(self.pins.remove(at).handle);
+                self.place.unpin(self.pins.remove(at).handle).map_err(Halt::Failed)?;
             }
             Op::WriteProtect(name) => {
                 let guest = self.guests.get(name).ok_or(Halt::Absent)?;

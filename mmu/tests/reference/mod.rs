@@ -262,8 +262,9 @@ impl Place for Reference {
         Ok(push(&mut self.pins, Some(Pin { frame, writes, short, counted })))
     }
 
-    fn unpin(&mut self, pin: usize) {
+    fn unpin(&mut self, pin: usize) -> Result<(), Never> {
         self.pins[pin] = None;
+        Ok(())
     }
 
     fn dma_write(&mut self, pin: &usize, stamp: Stamp) -> Result<(), Never> {

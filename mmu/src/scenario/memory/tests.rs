@@ -3,7 +3,7 @@
 use std::time::Duration as Time;
 
 use super::*;
-use crate::rules::{Direction, Duration};
+use crate::rules::{Direction, Duration, RuleSet};
 use crate::scenario::{Limits, Model, Op, Place, Random, Runner, Script, run};
 use crate::space::{PinRequest, ToDevice};
 
@@ -129,7 +129,7 @@ fn a_write_that_waits_goes_on_after_the_unpin() {
         assert!(!writer.is_finished(), "the write went through although the page is pinned");
         assert_eq!(real.dma_read(&pin).unwrap().b, Stamp(1));
         assert_eq!(real.read(&child).unwrap().b, Stamp(1));
-        real.unpin(pin);
+        real.unpin(pin).unwrap();
         writer.join().unwrap();
     });
     assert_eq!(real.read(&parent).unwrap().b, Stamp(2));
