@@ -68,6 +68,15 @@ impl Vcpu {
                 tables(*ram, first, pages).filter(|_| stride > 0)?;
                 table::touch(ram, first, pages, stride, value)
             }
+            Command::Stamp { address, words, value } => {
+                of_words(*ram, address, words)?;
+                table::stamp(ram, address, words, value);
+                0
+            }
+            Command::Stamped { address, words } => {
+                of_words(*ram, address, words).filter(|_| words > 0)?;
+                table::stamped(ram, address, words)
+            }
             Command::Count { limit } => self.count(limit),
             Command::Puts => self.print_line(),
             Command::Churn { first, pages, seed, limit } => {
@@ -113,4 +122,10 @@ impl Vcpu {
 /// The region, if it is one of the tables.
 fn tables(ram: Ram, first: u64, pages: u64) -> Option<Region> {
     Region::new(first, pages).filter(|region| ram.has_tables(*region))
+}
+
+/// Nothing, if these are words of the tables.
+fn of_words(ram: Ram, address: u64, words: u64) -> Option<()> {
+    let inside = ram.has_bytes(address, words.checked_mul(8)?);
+    (inside && address.is_multiple_of(8)).then_some(())
 }

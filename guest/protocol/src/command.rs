@@ -189,7 +189,26 @@ pub enum Command {
     },
     /// Read the region of the last storm back and verify it. Replies the same.
     DiskVerify,
+    /// Write the same word several times in a row.
+    Stamp {
+        /// Where, a multiple of 8.
+        address: u64,
+        /// How many words.
+        words: u64,
+        /// What.
+        value: u64,
+    },
+    /// Reply the word that stands several times in a row, or [`TORN`] if it is not the same.
+    Stamped {
+        /// Where, a multiple of 8.
+        address: u64,
+        /// How many words, at least 1.
+        words: u64,
+    },
 }
+
+/// What [`Command::Stamped`] replies for words that are not the same. Nobody should stamp it.
+pub const TORN: u64 = u64::MAX;
 
 /// The reply to [`Command::Ping`].
 pub const PONG: u64 = 0x504f_4e47;
@@ -231,6 +250,8 @@ impl Command {
             Self::DiskStorm { .. } => 24,
             Self::DiskStormOn { .. } => 25,
             Self::DiskVerify => 26,
+            Self::Stamp { .. } => 27,
+            Self::Stamped { .. } => 28,
         }
     }
 
@@ -261,6 +282,8 @@ impl Command {
             Self::DiskId { device, address } => [device, address, 0, 0],
             Self::DiskStorm { first, pages, seed, limit } => [first, pages, seed, limit],
             Self::DiskStormOn { limit } => [limit, 0, 0, 0],
+            Self::Stamp { address, words, value } => [address, words, value, 0],
+            Self::Stamped { address, words } => [address, words, 0, 0],
         }
     }
 
@@ -300,6 +323,8 @@ impl Command {
             24 => Self::DiskStorm { first: arg(0), pages: arg(1), seed: arg(2), limit: arg(3) },
             25 => Self::DiskStormOn { limit: arg(0) },
             26 => Self::DiskVerify,
+            27 => Self::Stamp { address: arg(0), words: arg(1), value: arg(2) },
+            28 => Self::Stamped { address: arg(0), words: arg(1) },
             _ => return None,
         })
     }

@@ -1,5 +1,6 @@
 //! Memory tables: pages whose every word follows from a seed, and checksums over them.
 
+use super::command::TORN;
 use super::map::{PAGE_BYTES, PAGE_WORDS};
 use super::memory::{Memory, words_of};
 
@@ -131,6 +132,20 @@ pub fn touch(memory: &mut impl Memory, first: u64, pages: u64, stride: u64, valu
         offset = offset.saturating_add(stride);
     }
     touched
+}
+
+/// [`Command::Stamp`](super::Command::Stamp) at an address that is a multiple of 8.
+pub fn stamp(memory: &mut impl Memory, address: u64, words: u64, value: u64) {
+    for word in 0..words {
+        memory.set_word(address + word * 8, value);
+    }
+}
+
+/// [`Command::Stamped`](super::Command::Stamped) at an address that is a multiple of 8.
+pub fn stamped(memory: &impl Memory, address: u64, words: u64) -> u64 {
+    let value = memory.word(address);
+    let same = (1..words).all(|word| memory.word(address + word * 8) == value);
+    if same { value } else { TORN }
 }
 
 #[cfg(test)]

@@ -72,3 +72,17 @@ fn touch_writes_one_word_of_each_page_of_its_stride() {
     assert!(ram.0.iter().all(|page| page[1..].iter().all(|word| *word == 0)));
     assert_eq!(touch(&mut ram, 1, 6, u64::MAX, 9), 1);
 }
+
+#[test]
+fn a_stamp_is_read_as_a_whole_and_stays_within_its_words() {
+    let mut ram = Ram::new(2);
+    stamp(&mut ram, 4096 - 16, 4, 9);
+    assert_eq!((ram.0[0][509], ram.0[0][510], ram.0[1][1], ram.0[1][2]), (0, 9, 9, 0));
+    assert_eq!(stamped(&ram, 4096 - 16, 4), 9);
+    for word in 0..4 {
+        let mut torn = ram.clone();
+        torn.set_word(4096 - 16 + word * 8, 8);
+        assert_eq!(stamped(&torn, 4096 - 16, 4), TORN, "word {word}");
+        assert_eq!(stamped(&torn, 4096 - 16 + word * 8, 1), 8);
+    }
+}
