@@ -10,6 +10,7 @@ pub mod drive;
 pub mod guest;
 pub mod io;
 pub mod kvm;
+pub mod lab;
 pub mod machine;
 pub mod payload;
 pub mod stress;

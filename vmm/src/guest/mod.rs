@@ -38,6 +38,8 @@ mod tests;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
 
+#[cfg(test)]
+pub(crate) use disk::pinned;
 pub use disk::{DiskConfig, GuestDiskError, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use realm::{BackingKind, Realm};
@@ -179,6 +181,15 @@ impl Guest {
         drop(paused);
         let cut = Cut { pause: begun.elapsed(), parked_at, transfers_in_flight };
         Ok((shared, Saved { machine, disks }, cut))
+    }
+
+    /// Changes how transfers of disk number `disk` hold this guest's memory from now on. Those under
+    /// way keep what they have, and copies begin as they would have before. Nothing happens where
+    /// there is no such disk.
+    pub fn set_pins(&self, disk: usize, pins: PinMode) {
+        if let Some(disk) = self.disks.get(disk) {
+            disk.set_pins(pins);
+        }
     }
 
     /// What the drivers and transfers of its disks did so far, disk by disk.

@@ -27,6 +27,8 @@ use pinner::MemoryPinner;
 use port::ForkingDisk;
 
 pub use pinner::PinMode;
+#[cfg(test)]
+pub(crate) use pinner::pinned;
 
 type Engines = Box<dyn Engine>;
 type Worker = BlkWorker<WindowMemory, MemoryPinner, ForkingDisk, Engines>;
@@ -187,6 +189,11 @@ impl GuestDisk {
             worker.drain(Instant::now() + DRAIN_TIME)?;
         }
         Ok(ParkedDisk { disk: self, worker })
+    }
+
+    /// Changes how its transfers hold memory from now on; those under way keep what they have.
+    pub(super) fn set_pins(&self, pins: PinMode) {
+        self.device.park().ports().pinner.set_mode(pins);
     }
 
     /// What its driver and its transfers did so far.

@@ -24,13 +24,16 @@ pub(super) struct MemoryPinner {
     mode: PinMode,
 }
 
-/// How transfers hold guest memory. Anything but the rules is a negative control: the stress test
-/// must see it.
+/// How transfers hold guest memory. What goes against the rules is a negative control: the stress
+/// test must see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PinMode {
     /// As the rule set says, until the completion is read.
     #[default]
     Rules,
+    /// As the rule set says for such a pin, until the completion is read: what a device would ask
+    /// for that registers its buffers, or tells nobody that it pins.
+    As(PinRequest),
     /// As the rule set says, until the transfer is submitted.
     LetGoAtOnce,
     /// The frame that is there, without breaking copy-on-write, until the completion is read.
@@ -57,8 +60,17 @@ impl MemoryPinner {
         Self { space, mode }
     }
 
+    /// How transfers hold memory from now on.
+    pub(super) fn set_mode(&mut self, mode: PinMode) {
+        self.mode = mode;
+    }
+
     fn grip(&self, gfn: Gfn, direction: Direction) -> Result<Grip, PortError> {
-        let (space, request) = (&self.space, PinRequest::TRANSFER);
+        let space = &self.space;
+        let request = match self.mode {
+            PinMode::As(request) => request,
+            _ => PinRequest::TRANSFER,
+        };
         let gripped = match (self.mode, direction) {
             (PinMode::AsItIs, _) => space.hold(gfn).map(Grip::Hold),
             (_, Direction::FromDevice) => {
@@ -96,7 +108,7 @@ impl Pinner for MemoryPinner {
             }
         }
         let held: Arc<dyn Any + Send + Sync> = match self.mode {
-            PinMode::Rules | PinMode::AsItIs => Arc::new(grips),
+            PinMode::Rules | PinMode::As(_) | PinMode::AsItIs => Arc::new(grips),
             PinMode::LetGoAtOnce => {
                 Arc::new(grips.iter().map(|grip| grip.frame().0.clone()).collect::<Vec<_>>())
             }
@@ -116,4 +128,12 @@ fn add(regions: &mut Vec<Region>, address: *mut u8, len_bytes: usize) {
         }
         _ => regions.push(Region { address, len_bytes }),
     }
+}
+
+/// The frames that a transfer's memory has pinned, for whoever counts references.
+#[cfg(test)]
+pub(crate) fn pinned(buffers: &Buffers) -> Vec<(pincow_mmu::table::LayerId, Gfn)> {
+    let grips = buffers.held().downcast_ref::<Vec<Grip>>();
+    let frame = |grip: &Grip| (grip.frame().0.id(), grip.frame().1);
+    grips.map_or_else(Vec::new, |grips| grips.iter().map(frame).collect())
 }
