@@ -28,7 +28,9 @@ fn this_host_can_show_the_demo() {
     assert!(report["kvm"]["doorbell"]["as_exit_us"]["p50"].as_f64().unwrap() > 0.0);
     assert!(report["kvm"]["ring0"]["answer"].is_string());
     assert!(report["limits"]["guests_by_mappings"].as_u64().unwrap() > 0);
-    for command in ["run", "demo", "bench", "rules run --on memory", "rules"] {
+    let commands =
+        ["run", "demo", "bench", "rules run --on guest", "rules run --on memory", "rules"];
+    for command in commands {
         assert!(works(&report, command), "{command}");
     }
     let text = Pincow::new(&["doctor"]).run().stdout;

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use pincow_mmu::rules::{Mutant, RuleSet};
-use pincow_tests::Pincow;
+use pincow_tests::{Elsewhere, NOBODY, Pincow, is_root};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -81,8 +82,79 @@ fn findings_are_sorted_and_no_failure() {
 
 #[test]
 fn places_that_are_not_there_are_refused_with_those_that_are() {
-    let args = ["rules", "run", "-", "--on", "guest"];
-    Pincow::new(&args).run().assert_refused(&["guest", "possible values: model, memory"]);
+    let args = ["rules", "run", "-", "--on", "paper"];
+    Pincow::new(&args).run().assert_refused(&["paper", "possible values: model, memory, guest"]);
+}
+
+/// Whether there are guests here.
+fn has_kvm() -> bool {
+    let has = Path::new("/dev/kvm").exists();
+    if !has {
+        println!("skipped: there is no /dev/kvm here");
+    }
+    has
+}
+
+/// A folder for disks that transfers can be made on directly.
+fn folder() -> TempDir {
+    TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap()
+}
+
+#[test]
+fn every_outcome_of_the_table_on_real_guests() {
+    if !has_kvm() {
+        return;
+    }
+    let folder = folder();
+    let dir = folder.path().display().to_string();
+    let lines = run(&[SCENARIOS, "--rules", "all", "--on", "guest", "--dir", &dir], "");
+    let rows = TABLE.lines().filter(|row| !row.is_empty() && !row.starts_with('#'));
+    let all: Vec<_> = rows.map(|row| expected(row, "guest")).collect();
+    assert_eq!((lines.len(), all.len()), (261, 261));
+    for (line, expected) in lines.iter().zip(&all) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "files stay behind");
+}
+
+/// More pins of one guest than its virtqueue has entries: the script gets its line all the same, and
+/// so does the one after it.
+#[test]
+fn what_virtio_blk_cannot_say_gets_a_line_that_tells_so() {
+    if !has_kvm() {
+        return;
+    }
+    let folder = folder();
+    let dir = folder.path().display().to_string();
+    let mut script: String = (0..257).map(|pin| format!("pin P R long p{pin}\n")).collect();
+    script.push_str("scenario next\nwrite P\nread P\n");
+    let rules = ["-", "--rules", "single-refcount", "--on", "model,guest", "--dir", &dir];
+    let lines = run(&rules, &script);
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["findings"], json!([]), "the model has no queue");
+    assert_eq!(names(&lines[1]), BTreeSet::from(["not_expressible", "on", "rules", "scenario"]));
+    let reason = lines[1]["not_expressible"].as_str().unwrap();
+    assert!(reason.contains("line 257, `pin P R long p256`"), "{reason}");
+    assert_eq!(lines[3], expected("next single-refcount ok 0c", "guest"));
+    let args = [&["rules", "run"], &rules[..]].concat();
+    let text = Pincow::new(&args).input(&script).run().stdout;
+    assert!(text.contains("not expressible: line 257"), "{text}");
+}
+
+#[test]
+fn guests_without_kvm_or_a_folder_are_refused() {
+    if has_kvm() {
+        let args =
+            ["rules", "run", "-", "--on", "guest", "--dir", "/no-such-folder", "--rules", "wait"];
+        let ran = Pincow::new(&args).input("read P\n").run();
+        ran.assert_refused(&["/no-such-folder", "choose a folder"]);
+    }
+    if is_root() {
+        let args = ["rules", "run", "-", "--on", "guest"];
+        let elsewhere = Elsewhere::default();
+        let ran = elsewhere.with_devices(&[], NOBODY, &args).input("read P\n").run();
+        ran.assert_refused(&["/dev/kvm", "modprobe"]);
+    }
 }
 
 #[test]
@@ -105,12 +177,14 @@ fn the_table_has_every_set_and_every_answer() {
     }
 }
 
-/// What an exploration finds, `rules run` finds in the script that it gives, on both places.
+/// What an exploration finds, `rules run` finds in the script that it gives, in every place.
 fn assert_reproduced(explored: &Value) {
     let rules = explored["rules"].as_str().unwrap();
+    let (folder, on) = (folder(), if has_kvm() { "model,memory,guest" } else { "model,memory" });
+    let dir = folder.path().display().to_string();
     for part in ["findings", "remarks"] {
         for (finding, script) in explored[part].as_object().unwrap() {
-            let args = ["-", "--rules", rules, "--on", "model,memory"];
+            let args = ["-", "--rules", rules, "--on", on, "--dir", &dir];
             for line in run(&args, script.as_str().unwrap()) {
                 let findings = line["findings"].as_array().unwrap();
                 assert!(findings.contains(&json!(finding)), "{line}: {finding} by\n{script}");

@@ -6,6 +6,7 @@ mod choice;
 mod decisions;
 mod explore;
 mod input;
+mod places;
 mod run;
 mod sets;
 mod table;

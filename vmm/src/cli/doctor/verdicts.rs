@@ -46,6 +46,7 @@ impl Verdicts {
             of("run", &[&kvm, &faults]),
             of(DEMO, &[&kvm, &faults]),
             of("bench", &[&kvm, &faults]),
+            of("rules run --on guest", &[&kvm, &faults]),
             of("rules run --on memory", &[&faults]),
             of("rules", &[]),
         ])

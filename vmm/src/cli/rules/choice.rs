@@ -51,6 +51,9 @@ pub(super) enum PlaceName {
     Model,
     /// Real memory: windows that trap through userfaultfd, with this process as CPU and device.
     Memory,
+    /// Real guests on KVM: vCPUs that read and write, pins that are virtio-blk requests, transfers
+    /// that are io_uring's.
+    Guest,
 }
 
 impl fmt::Display for PlaceName {
@@ -58,6 +61,7 @@ impl fmt::Display for PlaceName {
         f.pad(match self {
             Self::Model => "model",
             Self::Memory => "memory",
+            Self::Guest => "guest",
         })
     }
 }

@@ -1,17 +1,15 @@
 //! `pincow rules run`.
 
-use std::collections::BTreeSet;
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pincow_mmu::host::{HostFeatures, TrapError};
-use pincow_mmu::rules::{RuleSet, Rules};
-use pincow_mmu::scenario::{Finding, Model, Place, RealMemory, Script, run as run_script};
+use pincow_mmu::rules::RuleSet;
+use pincow_mmu::scenario::Script;
 use serde::Serialize;
 
 use super::choice::{PlaceName, SetChoice, chosen, each_once, tell_known_findings};
 use super::input;
+use super::places::{Places, Shown};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, Outcome};
@@ -29,8 +27,12 @@ use crate::cli::{Failure, Outcome};
 /// (a CPU's write was missed), STALE (a device saw old bytes), and, which is legal, OLD (a short
 /// pin kept the bytes of its time), BUSY (an operation was refused) and WAIT (it had to wait).
 ///
+/// On a real guest a pin is a virtio-blk request: R writes the disk from the page, W reads the disk to
+/// its first sector. The device pins the page, moves bytes as often as the script says, and completes
+/// the request when the script unpins. What virtio-blk cannot say gets a line that tells so.
+///
 /// Exit status: 0 when all scripts ran, whatever they showed; 2 when an input is malformed, and
-/// then none of them ran.
+/// then none of them ran, or when a place is not to be had here.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
     /// Scripts; `-` is stdin.
@@ -44,6 +46,10 @@ pub(in crate::cli) struct Args {
     /// Where scenarios happen.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model", value_name = "PLACE")]
     on: Vec<PlaceName>,
+
+    /// Where the disks of guests are made (for `--on guest`); they leave no files.
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    dir: PathBuf,
 
     /// Print one JSON object a line for each scenario, rule set and place.
     #[arg(long)]
@@ -60,60 +66,28 @@ struct Line<'a> {
     scenario: &'a str,
     rules: RuleSet,
     on: PlaceName,
-    findings: BTreeSet<Finding>,
-    copies: u64,
+    #[serde(flatten)]
+    shown: Shown,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
     let inputs: Result<Vec<_>, _> = args.files.iter().map(|file| input::scripts(file)).collect();
     let scripts: Vec<Script> = inputs?.into_iter().flatten().collect();
-    let (sets, places) = (chosen(&args.rules), each_once(args.on.iter().copied()));
-    if places.contains(&PlaceName::Memory) {
-        HostFeatures::probe().require_trap().map_err(TrapError::from).map_err(no_memory)?;
-    }
+    let sets = chosen(&args.rules);
+    let places = Places::open(each_once(args.on.iter().copied()), args.dir.clone())?;
     sets.iter().for_each(|set| tell_known_findings(*set));
 
-    let mut printer = Printer::new(args.json, &scripts)?;
+    let mut printer = Printer::new(args.json, &scripts);
     let mut progress = Progress::new();
     for (done, script) in scripts.iter().enumerate() {
         progress.at(|| format!("{done} of {} scenarios", scripts.len()));
         for &rules in &sets {
-            for &on in &places {
-                let (findings, copies) = outcome(script, rules, on)?;
-                printer.print(&Line { scenario: &script.id, rules, on, findings, copies })?;
-            }
+            places.run(script, rules, |on, shown| {
+                printer.print(&Line { scenario: &script.id, rules, on, shown })
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Runs one scenario in a place of its own.
-fn outcome(
-    script: &Script,
-    set: RuleSet,
-    on: PlaceName,
-) -> Result<(BTreeSet<Finding>, u64), Failure> {
-    match on {
-        PlaceName::Model => outcome_on(script, &mut Model::of(Rules::from(set))),
-        PlaceName::Memory => {
-            outcome_on(script, &mut RealMemory::of(Rules::from(set)).map_err(no_memory)?)
-        }
-    }
-}
-
-fn outcome_on(
-    script: &Script,
-    place: &mut impl Place,
-) -> Result<(BTreeSet<Finding>, u64), Failure> {
-    let outcome = run_script(script, place).map_err(|error| {
-        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-        Failure::Other(format!("{error}{cause}"))
-    })?;
-    Ok((outcome.findings, outcome.copies))
-}
-
-fn no_memory(error: TrapError) -> Failure {
-    Failure::Other(format!("scenarios cannot run on memory here: {error}"))
 }
 
 /// Prints lines as they come.
@@ -121,28 +95,35 @@ struct Printer {
     out: Output,
     json: bool,
     widest: usize,
+    /// It comes with the first line: a command that cannot begin prints nothing.
+    has_heading: bool,
 }
 
 impl Printer {
-    /// Prints the heading, if there is one.
-    fn new(json: bool, scripts: &[Script]) -> Result<Self, Failure> {
+    fn new(json: bool, scripts: &[Script]) -> Self {
         let ids = scripts.iter().map(|script| script.id.chars().count());
         let widest = ids.max().unwrap_or(0).max("scenario".len());
-        let mut printer = Self { out: Output::new(), json, widest };
-        if !json {
-            printer.columns(["scenario", "rules", "on", "copies", "findings"])?;
-        }
-        Ok(printer)
+        Self { out: Output::new(), json, widest, has_heading: false }
     }
 
     fn print(&mut self, line: &Line<'_>) -> Result<(), Failure> {
         if self.json {
             return self.out.json(line);
         }
-        let names: Vec<_> = line.findings.iter().map(|finding| finding.name()).collect();
-        let findings = if names.is_empty() { "ok".to_owned() } else { names.join("+") };
-        let [rules, on, copies] =
-            [line.rules.to_string(), line.on.to_string(), line.copies.to_string()];
+        if !std::mem::replace(&mut self.has_heading, true) {
+            self.columns(["scenario", "rules", "on", "copies", "findings"])?;
+        }
+        let (copies, findings) = match &line.shown {
+            Shown::Outcome { findings, copies } => {
+                let names: Vec<_> = findings.iter().map(|finding| finding.name()).collect();
+                let names = if names.is_empty() { "ok".to_owned() } else { names.join("+") };
+                (copies.to_string(), names)
+            }
+            Shown::Inexpressible { not_expressible } => {
+                ("-".to_owned(), format!("not expressible: {not_expressible}"))
+            }
+        };
+        let [rules, on] = [line.rules.to_string(), line.on.to_string()];
         self.columns([line.scenario, &rules, &on, &copies, &findings])
     }
 

@@ -10,7 +10,7 @@ fn working(no_kvm: Option<&str>, no_trap: Option<&str>) -> Vec<&'static str> {
 
 #[test]
 fn guests_need_both_and_scripts_on_memory_one() {
-    assert_eq!(working(None, None).len(), 5);
+    assert_eq!(working(None, None).len(), 6);
     assert_eq!(working(Some("no KVM"), None), ["rules run --on memory", "rules"]);
     assert_eq!(working(None, Some("no faults")), ["rules"]);
     assert!(!Verdicts::new(None, Some("no faults")).demo_works());
