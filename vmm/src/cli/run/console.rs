@@ -97,7 +97,13 @@ impl<'a> Console<'a> {
             Ok((child, cut)) => {
                 self.forks.push(child);
                 let (parent, child, pause) = (self.current, self.forks.len(), cut.pause);
-                self.say(format!("guest {child} is a fork of guest {parent}, paused {pause:.0?}"));
+                let transfers = match cut.transfers_in_flight {
+                    0 => String::new(),
+                    count => format!(", with {count} disk transfers in flight"),
+                };
+                self.say(format!(
+                    "guest {child} is a fork of guest {parent}, paused {pause:.0?}{transfers}"
+                ));
             }
             Err(error) => self.say(error.to_string()),
         }
@@ -127,7 +133,7 @@ impl<'a> Console<'a> {
 
 /// An answer in words.
 fn answer(command: Command, values: &[u64; 4]) -> String {
-    let [first, second, ..] = *values;
+    let [first, second, third, _] = *values;
     match command {
         Command::Ping => "is there".to_owned(),
         Command::Fill { pages, .. } => format!("wrote {pages} pages"),
@@ -135,6 +141,25 @@ fn answer(command: Command, values: &[u64; 4]) -> String {
         Command::Check { .. } if first == 0 => "all words are right".to_owned(),
         Command::Check { .. } => format!("{first} words differ, the first at {second:#x}"),
         Command::Write { .. } => "written".to_owned(),
+        Command::DiskInit { device, .. } => format!("disk {device} has {first} sectors"),
+        Command::DiskRead { .. } => format!("read: {}", outcome(first)),
+        Command::DiskWrite { .. } => format!("written: {}", outcome(first)),
+        Command::DiskZero { .. } => format!("zeroed: {}", outcome(first)),
+        Command::DiskDiscard { .. } => format!("discarded: {}", outcome(first)),
+        Command::DiskFlush { .. } => format!("flushed: {}", outcome(first)),
+        Command::DiskBegin { .. } => format!("request {first} is in flight"),
+        Command::DiskEnded { .. } if first == 0 => "none has ended".to_owned(),
+        Command::DiskEnded { .. } => format!("request {second} has ended: {}", outcome(third)),
         _ => format!("{first:#x}"),
+    }
+}
+
+/// How a disk request went (virtio 1.2, section 5.2.6).
+fn outcome(status: u64) -> &'static str {
+    match status {
+        0 => "fine",
+        1 => "an I/O error",
+        2 => "the disk does not do that",
+        _ => "with a status that means nothing",
     }
 }

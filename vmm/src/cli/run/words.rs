@@ -3,6 +3,7 @@
 use std::num::ParseIntError;
 
 use pincow_guest_protocol::Command;
+use pincow_guest_protocol::disk::WRITES;
 
 /// What somebody wants who typed a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,14 +17,22 @@ pub(super) enum Wish {
     End(u64),
 }
 
-pub(super) const HELP: &str = "\
-  ping                     ask the guest whether it is there
+pub(super) const HELP: &str = "  ping                     ask the guest whether it is there
   puts                     let it print a line on its serial port
   fill FIRST PAGES SEED    write pages: every word is a function of seed, page and place
   check FIRST PAGES SEED   count the words that differ from what fill writes
   sum FIRST PAGES          checksum of pages
   read ADDRESS             one word
   write ADDRESS VALUE      one word
+  disk N                   set disk N up (the first one is 0), before anything else is done with it
+  load N SECTOR SECTORS ADDRESS        read sectors of disk N into memory
+  save N SECTOR SECTORS ADDRESS        write them from memory
+  begin-load N SECTOR SECTORS ADDRESS  the same, and the answer comes at once:
+  begin-save N SECTOR SECTORS ADDRESS  the number of a request that is in flight
+  ended N                  a request that has ended, if there is one
+  zero N SECTOR SECTORS    fill sectors with zeros
+  discard N SECTOR SECTORS say that sectors are not needed any more
+  flush N                  make durable what was written
   fork                     fork the guest as it is; the child is the next number
   guests                   list the guests
   guest N                  talk to guest N (the first one is 0)
@@ -53,6 +62,27 @@ pub(super) fn read(line: &str) -> Result<Wish, String> {
         ("sum", &[first, pages]) => Wish::Ask(Command::Sum { first, pages }),
         ("read", &[address]) => Wish::Ask(Command::Read { address }),
         ("write", &[address, value]) => Wish::Ask(Command::Write { address, value }),
+        ("disk", &[device]) => Wish::Ask(Command::DiskInit { device, queue_size: 0, flags: 0 }),
+        ("load", &[device, sector, sectors, address]) => {
+            Wish::Ask(Command::DiskRead { device, sector, sectors, address })
+        }
+        ("save", &[device, sector, sectors, address]) => {
+            Wish::Ask(Command::DiskWrite { device, sector, sectors, address })
+        }
+        ("begin-load", &[device, sector, sectors, address]) => {
+            Wish::Ask(Command::DiskBegin { device: device & !WRITES, sector, sectors, address })
+        }
+        ("begin-save", &[device, sector, sectors, address]) => {
+            Wish::Ask(Command::DiskBegin { device: device | WRITES, sector, sectors, address })
+        }
+        ("ended", &[device]) => Wish::Ask(Command::DiskEnded { device }),
+        ("zero", &[device, sector, sectors]) => {
+            Wish::Ask(Command::DiskZero { device, sector, sectors })
+        }
+        ("discard", &[device, sector, sectors]) => {
+            Wish::Ask(Command::DiskDiscard { device, sector, sectors })
+        }
+        ("flush", &[device]) => Wish::Ask(Command::DiskFlush { device }),
         ("fault", []) => Wish::Ask(Command::Fault),
         ("panic", []) => Wish::Ask(Command::Panic),
         ("fork", []) => Wish::Fork,

@@ -8,12 +8,16 @@ fn lines_become_wishes() {
     assert_eq!(read("ping"), Ok(Wish::Ask(Command::Ping)));
     let fill = Command::Fill { first: 0x400, pages: 16, seed: 7 };
     assert_eq!(read("fill 0x400 16 7"), Ok(Wish::Ask(fill)));
+    let saved = Command::DiskBegin { device: 0x101, sector: 8, sectors: 2, address: 0x40_0000 };
+    assert_eq!(read("begin-save 1 8 2 0x400000"), Ok(Wish::Ask(saved)));
     assert_eq!(read("exit 3"), Ok(Wish::End(3)));
 }
 
 #[test]
 fn other_lines_are_refused_with_a_reason() {
-    for line in ["pong", "fill 1 2", "fill 1 2 x", "guest", "ping 1", "exit -1"] {
+    for line in
+        ["load 0 1 2", "flush", "pong", "fill 1 2", "fill 1 2 x", "guest", "ping 1", "exit -1"]
+    {
         assert!(read(line).is_err(), "{line}");
     }
 }
