@@ -1,7 +1,7 @@
 //! A virtio-blk device under a driver that does anything: register accesses, rings, descriptors.
 //!
 //! ```console
-//! $ RUSTC_BOOTSTRAP=1 cargo fuzz run virtio_blk -- -max_total_time=60
+//! $ fuzz/run virtio_blk -max_total_time=60
 //! ```
 //!
 //! Everything runs in this process, in one thread: the real transport, decoder and worker, over
