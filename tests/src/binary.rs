@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -13,6 +13,13 @@ use tempfile::TempDir;
 pub struct Pincow {
     command: Command,
     input: String,
+    temporary: TempDir,
+}
+
+/// The program while it runs.
+pub struct Started {
+    /// Its process.
+    pub child: Child,
     temporary: TempDir,
 }
 
@@ -53,18 +60,38 @@ impl Pincow {
     /// Runs it to its end.
     #[must_use]
     pub fn run(mut self) -> Ran {
-        let pipe = Stdio::piped;
-        let mut child = (self.command.stdin(pipe()).stdout(pipe()).stderr(pipe()))
-            .spawn()
-            .expect("the program starts");
+        let input = std::mem::take(&mut self.input);
+        let Started { mut child, temporary } = self.start();
         // A program that ends without reading is none of the tests' business here.
-        let _ = child.stdin.take().expect("a pipe").write_all(self.input.as_bytes());
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
         let text = |bytes| String::from_utf8(bytes).expect("text");
-        let left = self.temporary.path().read_dir().expect("readable");
-        let left_behind = left.map(|entry| entry.expect("readable").path()).collect();
+        let left_behind = entries(temporary.path());
         Ran { status: status.code(), stdout: text(stdout), stderr: text(stderr), left_behind }
     }
+
+    /// Starts it, with pipes for all that it reads and says, which is for the caller to do.
+    #[must_use]
+    pub fn start(mut self) -> Started {
+        let pipe = Stdio::piped;
+        let child = (self.command.stdin(pipe()).stdout(pipe()).stderr(pipe()))
+            .spawn()
+            .expect("the program starts");
+        Started { child, temporary: self.temporary }
+    }
+}
+
+impl Started {
+    /// What is in its directory for temporary files.
+    #[must_use]
+    pub fn left_behind(&self) -> Vec<PathBuf> {
+        entries(self.temporary.path())
+    }
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = directory.read_dir().expect("readable");
+    entries.map(|entry| entry.expect("readable").path()).collect()
 }
 
 impl Ran {

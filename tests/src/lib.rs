@@ -3,5 +3,5 @@
 mod binary;
 mod elsewhere;
 
-pub use binary::{Pincow, Ran};
+pub use binary::{Pincow, Ran, Started};
 pub use elsewhere::{Elsewhere, NOBODY, is_root};

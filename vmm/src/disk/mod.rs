@@ -62,6 +62,10 @@
 //! was given after its first fork is lost then, and so is what unnamed children wrote. Give a disk
 //! that is to be forked and to be kept an overlay with a name.
 //!
+//! A process that is killed leaves, of a raw disk that was not forked, all writes whose ends its guest has
+//! seen; of an overlay with a name, all that was flushed, and of later writes any or none. A machine
+//! that loses power leaves what was flushed, in both cases.
+//!
 //! # Locks
 //!
 //! ```text
