@@ -12,6 +12,7 @@ use kvm_ioctls::{Kvm, VcpuFd};
 
 use super::error::{KvmError, RestoreError};
 use super::state::MsrValue;
+use super::vm;
 
 /// The MSRs that are saved, sorted by index.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl MsrSet {
     /// Asks a scratch vCPU which of the listed MSRs it gives and takes back.
     pub(super) fn probe(kvm: &Kvm, cpuid: &CpuId) -> Result<MsrSet, KvmError> {
         let list = kvm.get_msr_index_list().map_err(KvmError::of("KVM_GET_MSR_INDEX_LIST"))?;
-        let vm = kvm.create_vm().map_err(KvmError::of("KVM_CREATE_VM"))?;
+        let vm = vm::create(kvm)?;
         let vcpu = vm.create_vcpu(0).map_err(KvmError::of("KVM_CREATE_VCPU"))?;
         vcpu.set_cpuid2(cpuid).map_err(KvmError::of("KVM_SET_CPUID2"))?;
         let (mut saved, mut refused): (Vec<u32>, Vec<u32>) =

@@ -4,6 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::*;
 
@@ -114,6 +117,24 @@ fn a_wrong_state_is_refused_by_the_part_that_is_wrong() {
         "{bad_cr0:?}"
     );
     good.restore(&host, &vcpu).unwrap();
+}
+
+/// KVM_CREATE_VM gives up where a signal is pending.
+#[test]
+fn a_machine_is_made_however_often_its_maker_is_interrupted() {
+    let Some(host) = host() else { return };
+    extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+    let signal = SIGRTMIN() + 7;
+    register_signal_handler(signal, ignore).unwrap();
+    let maker = std::thread::spawn(move || {
+        (0..1000).map(|_| Vm::new(&host).map(drop)).collect::<Result<Vec<_>, _>>()
+    });
+    while !maker.is_finished() {
+        // A thread that is over just now cannot be told any more.
+        let _ = maker.kill(signal);
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    assert_eq!(maker.join().unwrap().map(|made| made.len()), Ok(1000));
 }
 
 /// Time stamp counters and what is derived from them go on by themselves.
