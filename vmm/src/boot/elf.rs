@@ -11,6 +11,8 @@ use pincow_guest_protocol::map::{PAYLOAD_BASE, PAYLOAD_END};
 use pincow_mmu::host::WindowMemory;
 use thiserror::Error;
 
+use super::fields::{self, u16_at, u32_at, u64_at};
+
 #[cfg(test)]
 mod tests;
 
@@ -226,27 +228,9 @@ fn part<'a>(
     offset: u64,
     len: u64,
 ) -> Result<&'a [u8], ElfError> {
-    let end = offset.saturating_add(len);
-    let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
-    range.and_then(|(offset, end)| payload.get(offset..end)).ok_or(ElfError::Truncated {
+    fields::part(payload, offset, len).ok_or(ElfError::Truncated {
         what,
-        end,
+        end: offset.saturating_add(len),
         len: payload.len() as u64,
     })
-}
-
-fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
-    std::array::from_fn(|i| bytes.get(offset + i).copied().unwrap_or_default())
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    u16::from_le_bytes(array_at(bytes, offset))
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes(array_at(bytes, offset))
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(array_at(bytes, offset))
 }

@@ -16,6 +16,8 @@ use crate::kvm::KvmError;
 
 pub mod elf;
 pub mod entry;
+mod fields;
+pub mod linux;
 pub mod paging;
 
 /// The least RAM in bytes: the low structures, the payload, and as much again.
@@ -84,7 +86,7 @@ pub struct Loaded {
 /// # Errors
 ///
 /// [`BootError::RamSize`] and [`BootError::Vcpus`].
-fn check_size(ram_bytes: u64, vcpus: u32) -> Result<(), BootError> {
+pub(crate) fn check_size(ram_bytes: u64, vcpus: u32) -> Result<(), BootError> {
     let (least, most) = (RAM_LEAST_BYTES, RAM_MAX_BYTES);
     if !(least..=most).contains(&ram_bytes) || !ram_bytes.is_multiple_of(paging::PAGE_BYTES) {
         return Err(BootError::RamSize { len_bytes: ram_bytes, least, most });

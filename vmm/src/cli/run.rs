@@ -11,16 +11,19 @@ use serde::Serialize;
 
 use super::disk_args::DiskArgs;
 use super::output::Output;
-use super::{Failure, GuestArgs, Outcome};
+use super::{Failure, GuestArgs, Outcome, failure};
 use crate::devices::serial::SerialSink;
 use crate::guest::{Guest, GuestConfig};
 use crate::machine::Stopped;
 use crate::payload::PAYLOAD;
 
 mod console;
+mod linux;
+mod terminal;
 mod words;
 
 use console::{Console, Next};
+use linux::LinuxArgs;
 
 /// Boot a guest, with its serial line on the terminal.
 ///
@@ -28,12 +31,25 @@ use console::{Console, Next};
 /// `help`. It ends at the end of the input. A payload is a static 64-bit ELF file that follows
 /// guest/README.md; it is on its own until it ends or Ctrl-C ends it.
 ///
+/// With --kernel an unmodified Linux is booted instead, and standard input is its serial console. On
+/// a terminal, Ctrl-A X ends it. This needs a host whose KVM runs guests with EPT or NPT:
+/// `pincow doctor` says whether this one does.
+///
+///   pincow run --kernel vmlinuz --initrd initrd.img --memory 512M --vcpus 2
+///
 /// The exit status is the guest's own (255 for larger ones), 128 if it crashed, 130 after Ctrl-C,
-/// and 2 if it could not be started.
+/// and 2 if it could not be started. That of a Linux guest is 0 if it switched itself off, 129 if it
+/// asked for a reboot, 128 if it crashed or said by pvpanic that its kernel has panicked, and 2 if
+/// this host's KVM could not run it.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// An ELF payload to boot instead of the embedded guest.
+    #[arg(conflicts_with = "kernel")]
     payload: Option<PathBuf>,
+
+    #[command(flatten)]
+    linux: LinuxArgs,
 
     #[command(flatten)]
     guest: GuestArgs,
@@ -45,6 +61,9 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// The exit status when a guest asks for a reboot.
+const REBOOT: u8 = 129;
 
 /// What the main thread is told.
 enum Event {
@@ -66,6 +85,7 @@ struct Json {
 
 pub(super) fn run(args: Args) -> Outcome {
     let rules = args.guest.rules()?;
+    let linux = args.linux.read()?;
     let payload = match &args.payload {
         Some(path) => fs::read(path).map_err(Failure::file(path))?,
         None => PAYLOAD.to_vec(),
@@ -78,18 +98,29 @@ pub(super) fn run(args: Args) -> Outcome {
         disks: args.disks.open()?,
         inflight: args.disks.policy(),
     };
-    let guest = Guest::boot(&host, args.guest.memory.0, rules, config, &payload)?;
-    let console = args.payload.is_none().then(|| Console::new(&guest, args.json));
-    let events = listen(console.is_some())?;
-    guest.machine().start()?;
-    let interrupted = attend(&guest, console, &events)?;
+    let memory_bytes = args.guest.memory.0;
+    let (guest, interrupted) = match &linux {
+        Some(linux) => {
+            let guest = Guest::boot_linux(&host, memory_bytes, rules, config, linux)?;
+            let interrupted = linux::attend(&guest)?;
+            (guest, interrupted)
+        }
+        None => {
+            let guest = Guest::boot(&host, memory_bytes, rules, config, &payload)?;
+            let console = args.payload.is_none().then(|| Console::new(&guest, args.json));
+            let events = listen(console.is_some())?;
+            guest.machine().start()?;
+            let interrupted = attend(&guest, console, &events)?;
+            (guest, interrupted)
+        }
+    };
     let stopped = guest.machine().stop();
     if args.json {
         let known_findings = args.guest.known_findings();
         let rules = args.guest.rules.to_string();
         let json = Json { stopped: stopped.clone(), interrupted, rules, known_findings };
         Output::new().json(&json)?;
-    } else if !matches!(stopped, Stopped::Exit { code: 0, .. }) {
+    } else if !matches!(stopped, Stopped::Exit { code: 0, .. } | Stopped::PowerOff { .. }) {
         eprintln!("pincow: {stopped}");
     }
     Ok(status(&stopped, interrupted))
@@ -108,6 +139,10 @@ fn serial(json: bool) -> SerialSink {
 fn status(stopped: &Stopped, interrupted: bool) -> ExitCode {
     ExitCode::from(match stopped {
         Stopped::Exit { code, .. } => u8::try_from(*code).unwrap_or(u8::MAX),
+        Stopped::PowerOff { .. } => 0,
+        Stopped::Reset { .. } => REBOOT,
+        // KVM could not run a kernel, which is no crash of the kernel's.
+        Stopped::InternalError { ring, .. } if *ring != Some(3) => failure::STATUS,
         _ if interrupted => 130,
         _ => 128,
     })

@@ -1,4 +1,5 @@
-//! The MMIO bus: guest-physical address ranges, and the device behind each.
+//! The MMIO bus: guest-physical address ranges, and the device behind each. I/O ports are a second
+//! bus of the same kind, whose addresses end at 0xffff.
 //!
 //! A read of an address that no device claims gives all-ones and a write to one is dropped, as on
 //! a PC; both are counted. An access that only partly lies within a device is claimed by nobody.
@@ -22,6 +23,12 @@ pub enum Flow {
     Interrupted,
     /// The guest has ended, with this code.
     Exit(u64),
+    /// The guest has switched itself off.
+    PowerOff,
+    /// The guest has pulled its reset line.
+    Reset,
+    /// The guest's kernel says that it has panicked.
+    Panicked,
 }
 
 /// A write that wakes a device's thread and does nothing else. The kernel may watch for it, and then

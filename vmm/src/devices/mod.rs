@@ -5,9 +5,12 @@
 //! offset, any order, any number of times.
 
 pub mod bus;
+mod interrupt;
 pub mod mailbox;
+pub mod pc;
 pub mod serial;
 
 pub use bus::{BusError, Doorbell, Flow, MmioBus, MmioDevice};
+pub use interrupt::{Interrupt, Line};
 pub use mailbox::{Command, Mailbox, MailboxError, MailboxState, Reply};
 pub use serial::{Serial, SerialState};

@@ -1,10 +1,12 @@
 //! A 16550 serial port (vm-superio), written to any [`Write`].
 //!
-//! It raises no interrupts: the embedded guest writes and does not wait. Registers are single
-//! bytes; wider accesses are refused (reads give all-ones, writes are dropped).
+//! It interrupts on the line that it is given; the embedded guest has none, writes and does not wait.
+//! Registers are single bytes; wider accesses are refused (reads give all-ones, writes are dropped).
+//!
+//! Input waits on the host's side until the port's 64 bytes have room. It is not part of the guest.
 
-use std::convert::Infallible;
-use std::io::Write;
+use std::collections::VecDeque;
+use std::io::{self, Write};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use vm_superio::serial::{NoEvents, SerialState as Registers};
 use vm_superio::{Serial as Uart, Trigger};
 
 use super::bus::{Flow, MmioDevice};
+use super::interrupt::Interrupt;
 
 #[cfg(test)]
 mod tests;
@@ -26,13 +29,16 @@ pub fn nowhere() -> SerialSink {
     Box::new(std::io::sink())
 }
 
-struct NoInterrupt;
+/// How many bytes of input wait for the guest at most.
+const WAITING_MOST: usize = 4096;
 
-impl Trigger for NoInterrupt {
-    type E = Infallible;
+struct Wire(Box<dyn Interrupt>);
 
-    fn trigger(&self) -> Result<(), Infallible> {
-        Ok(())
+impl Trigger for Wire {
+    type E = io::Error;
+
+    fn trigger(&self) -> io::Result<()> {
+        self.0.raise()
     }
 }
 
@@ -69,23 +75,62 @@ pub struct SerialRestoreError {
     pub found: usize,
 }
 
+type Port = Uart<Wire, NoEvents, SerialSink>;
+
 /// A serial port on the bus.
 pub struct Serial {
-    uart: Mutex<Uart<NoInterrupt, NoEvents, SerialSink>>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    uart: Port,
+    waiting: VecDeque<u8>,
+}
+
+impl Inner {
+    /// Gives the port as much of what waits as it has room for.
+    fn fill(&mut self) {
+        let room = self.uart.fifo_capacity().min(self.waiting.len());
+        if room == 0 {
+            return;
+        }
+        let bytes: Vec<u8> = self.waiting.iter().take(room).copied().collect();
+        // In loopback the port takes nothing from outside; what waits goes on waiting.
+        let taken = self.uart.enqueue_raw_bytes(&bytes).unwrap_or_default();
+        self.waiting.drain(..taken);
+    }
 }
 
 impl Serial {
-    /// A port as after power-on.
-    pub fn new(sink: SerialSink) -> Serial {
-        Serial { uart: Mutex::new(Uart::new(NoInterrupt, sink)) }
+    /// A port as after power-on, which interrupts on `line`.
+    pub fn new(sink: SerialSink, line: Box<dyn Interrupt>) -> Serial {
+        Serial::of(Uart::new(Wire(line), sink))
     }
 
-    /// The port that `state` describes, writing to `sink` from now on.
+    fn of(uart: Port) -> Serial {
+        Serial { inner: Mutex::new(Inner { uart, waiting: VecDeque::new() }) }
+    }
+
+    /// Input for the guest: as much of `bytes` as has room now. Returns how many that were.
+    pub fn receive(&self, bytes: &[u8]) -> usize {
+        let mut inner = self.inner.lock();
+        let taken = bytes.len().min(WAITING_MOST - inner.waiting.len());
+        inner.waiting.extend(&bytes[..taken]);
+        inner.fill();
+        taken
+    }
+
+    /// The port that `state` describes, writing to `sink` and interrupting on `line` from now on. What
+    /// it has to say is raised again.
     ///
     /// # Errors
     ///
     /// [`SerialRestoreError`] when the state is not one that a port can have.
-    pub fn restore(state: &SerialState, sink: SerialSink) -> Result<Serial, SerialRestoreError> {
+    pub fn restore(
+        state: &SerialState,
+        sink: SerialSink,
+        line: Box<dyn Interrupt>,
+    ) -> Result<Serial, SerialRestoreError> {
         let registers = Registers {
             baud_divisor_low: state.baud_divisor_low,
             baud_divisor_high: state.baud_divisor_high,
@@ -98,14 +143,14 @@ impl Serial {
             scratch: state.scratch,
             in_buffer: state.received.clone(),
         };
-        let uart = Uart::from_state(&registers, NoInterrupt, NoEvents, sink)
+        let uart = Uart::from_state(&registers, Wire(line), NoEvents, sink)
             .map_err(|_| SerialRestoreError { found: state.received.len() })?;
-        Ok(Serial { uart: Mutex::new(uart) })
+        Ok(Serial::of(uart))
     }
 
     /// The port's registers.
     pub fn save(&self) -> SerialState {
-        let registers = self.uart.lock().state();
+        let registers = self.inner.lock().uart.state();
         SerialState {
             baud_divisor_low: registers.baud_divisor_low,
             baud_divisor_high: registers.baud_divisor_high,
@@ -124,7 +169,9 @@ impl Serial {
 impl MmioDevice for Serial {
     fn read(&self, offset: u64, data: &mut [u8]) -> Flow {
         if let (Ok(register @ 0..8), [byte]) = (u8::try_from(offset), data) {
-            *byte = self.uart.lock().read(register);
+            let mut inner = self.inner.lock();
+            *byte = inner.uart.read(register);
+            inner.fill();
         }
         Flow::Continue
     }
@@ -132,7 +179,9 @@ impl MmioDevice for Serial {
     fn write(&self, offset: u64, data: &[u8]) -> Flow {
         if let (Ok(register @ 0..8), [byte]) = (u8::try_from(offset), data) {
             // A sink that is closed or full loses the byte; a serial line has no way to say so.
-            let _ = self.uart.lock().write(register, *byte);
+            let mut inner = self.inner.lock();
+            let _ = inner.uart.write(register, *byte);
+            inner.fill();
         }
         Flow::Continue
     }

@@ -23,6 +23,8 @@ use pincow_mmu::SpaceError;
 use pincow_mmu::live::{self, TrapSpace};
 use pincow_mmu::rules::Rules;
 
+use crate::boot::linux::Linux;
+use crate::devices::Line;
 use crate::devices::serial::{SerialSink, nowhere};
 use crate::disk::{Disk, DiskError};
 use crate::kvm::Host;
@@ -113,14 +115,43 @@ impl Guest {
         config: GuestConfig,
         payload: &[u8],
     ) -> Result<Self, GuestError> {
+        Self::begin(host, memory_bytes, rules, config, Program::Payload(payload))
+    }
+
+    /// The first guest of a family of its own, at the entry of a Linux kernel, with the devices of a
+    /// PC.
+    ///
+    /// # Errors
+    /// When the host cannot give what the guest needs, or the kernel cannot be booted.
+    pub fn boot_linux(
+        host: &Arc<Host>,
+        memory_bytes: u64,
+        rules: Rules,
+        config: GuestConfig,
+        linux: &Linux,
+    ) -> Result<Self, GuestError> {
+        Self::begin(host, memory_bytes, rules, config, Program::Linux(linux))
+    }
+
+    fn begin(
+        host: &Arc<Host>,
+        memory_bytes: u64,
+        rules: Rules,
+        config: GuestConfig,
+        program: Program<'_>,
+    ) -> Result<Self, GuestError> {
         let realm = Realm::new(host, memory_bytes, rules)?;
         let space = realm.root_space()?;
         let GuestConfig { vcpus, serial, disks, inflight } = config;
-        let disk = |config| GuestDisk::new(config, &space, inflight);
+        let polls = matches!(program, Program::Payload(_));
+        let disk = |config| GuestDisk::new(config, &space, inflight, disk_line(polls)?);
         let disks = disks.into_iter().map(disk).collect::<Result<Vec<_>, _>>()?;
-        let devices = on_bus(&disks);
-        let config = MachineConfig { vcpus, serial, devices, ..MachineConfig::default() };
-        let machine = Machine::boot(host, GuestRam::of_space(&space), config, payload)?;
+        let config = MachineConfig { vcpus, serial, devices: on_bus(&disks) };
+        let ram = GuestRam::of_space(&space);
+        let machine = match program {
+            Program::Payload(payload) => Machine::boot(host, ram, config, payload)?,
+            Program::Linux(linux) => Machine::boot_linux(host, ram, config, linux)?,
+        };
         Ok(Self { machine, disks, space, realm })
     }
 
@@ -132,7 +163,8 @@ impl Guest {
         saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
         live::attach(&space);
-        let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space);
+        let polls = saved.machine.pc.is_none();
+        let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space, disk_line(polls)?);
         let disks = saved.disks.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
         let devices = on_bus(&disks);
         let config = MachineConfig { serial, devices, ..MachineConfig::default() };
@@ -215,6 +247,17 @@ impl Guest {
     pub fn realm(&self) -> &Arc<Realm> {
         &self.realm
     }
+}
+
+/// What a new guest runs.
+enum Program<'a> {
+    Payload(&'a [u8]),
+    Linux(&'a Linux),
+}
+
+/// The interrupt line of a disk, unless its driver polls.
+fn disk_line(polls: bool) -> Result<Option<Line>, GuestDiskError> {
+    if polls { Ok(None) } else { Ok(Some(Line::new()?)) }
 }
 
 fn on_bus(disks: &[GuestDisk]) -> Vec<BusDevice> {

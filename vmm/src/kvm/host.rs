@@ -7,11 +7,12 @@ use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use kvm_bindings::{CpuId, kvm_xsave};
 use kvm_ioctls::{Cap, Kvm};
 
-use super::error::HostError;
+use super::error::{HostError, KvmError};
 use super::{cpuid, msrs};
 
 /// The KVM API version that every kernel since 2.6.22 speaks (KVM API documentation, 4.1).
@@ -35,6 +36,7 @@ pub struct Host {
     kvm: Kvm,
     cpuid: CpuId,
     msrs: msrs::MsrSet,
+    msrs_with_lapic: OnceLock<msrs::MsrSet>,
     xsave_len_bytes: usize,
     max_vcpus: u32,
     ioeventfd: bool,
@@ -68,12 +70,13 @@ impl Host {
             }
         }
         let cpuid = cpuid::supported(&kvm)?;
-        let msrs = msrs::MsrSet::probe(&kvm, &cpuid)?;
+        let msrs = msrs::MsrSet::probe(&kvm, &cpuid, false)?;
         let xsave2_len_bytes = kvm.check_extension_int(Cap::Xsave2).max(0) as usize;
         let xsave_len_bytes = xsave2_len_bytes.max(size_of::<kvm_xsave>());
         let max_vcpus = u32::try_from(kvm.get_max_vcpus()).unwrap_or(u32::MAX);
         let ioeventfd = kvm.check_extension(Cap::Ioeventfd);
-        Ok(Host { kvm, cpuid, msrs, xsave_len_bytes, max_vcpus, ioeventfd })
+        let msrs_with_lapic = OnceLock::new();
+        Ok(Host { kvm, cpuid, msrs, msrs_with_lapic, xsave_len_bytes, max_vcpus, ioeventfd })
     }
 
     /// The underlying KVM handle.
@@ -102,6 +105,11 @@ impl Host {
         self.xsave_len_bytes
     }
 
+    /// Whether the timer of KVM's local APIC has a deadline mode.
+    pub fn has_tsc_deadline(&self) -> bool {
+        self.kvm.check_extension(Cap::TscDeadlineTimer)
+    }
+
     /// The most vCPUs that one guest can have.
     pub fn max_vcpus(&self) -> u32 {
         self.max_vcpus
@@ -119,8 +127,17 @@ impl Host {
         Host { ioeventfd: false, ..self }
     }
 
-    pub(super) fn msr_set(&self) -> &msrs::MsrSet {
-        &self.msrs
+    /// The MSRs of a vCPU, which are more when KVM provides its local APIC. Those are found when they
+    /// are first asked for.
+    pub(super) fn msr_set(&self, lapic: bool) -> Result<&msrs::MsrSet, KvmError> {
+        if !lapic {
+            return Ok(&self.msrs);
+        }
+        if let Some(found) = self.msrs_with_lapic.get() {
+            return Ok(found);
+        }
+        let found = msrs::MsrSet::probe(&self.kvm, &self.cpuid, true)?;
+        Ok(self.msrs_with_lapic.get_or_init(|| found))
     }
 }
 

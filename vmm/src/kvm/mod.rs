@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`host`] | opening `/dev/kvm`, and what is the same for every guest of this host |
 //! | [`vm`] | one virtual machine: memory slots, vCPUs, doorbells |
+//! | [`chips`] | its interrupt controllers, timer and clock, where KVM provides them |
 //! | [`vcpu`] | one vCPU, and the byte that makes it come back from `KVM_RUN` |
 //! | [`state`] | the complete state of a vCPU as plain data |
 //!
@@ -25,16 +26,20 @@
 //! - After `KVM_EXIT_SHUTDOWN` the registers are still those of the crash; on AMD hardware the vCPU
 //!   has been reset by then.
 
+pub mod chips;
 mod cpuid;
 mod error;
 pub mod exit;
 pub mod host;
+mod lapic;
 mod msrs;
 pub mod state;
 pub mod vcpu;
 pub mod vm;
 mod xsave;
 
+pub use chips::ChipsState;
+pub use cpuid::Vcpus;
 pub use error::{HostError, KvmError, RestoreError};
 pub use host::Host;
 pub use state::{MsrValue, VcpuState};

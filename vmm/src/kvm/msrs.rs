@@ -23,9 +23,13 @@ pub(super) struct MsrSet {
 
 impl MsrSet {
     /// Asks a scratch vCPU which of the listed MSRs it gives and takes back.
-    pub(super) fn probe(kvm: &Kvm, cpuid: &CpuId) -> Result<MsrSet, KvmError> {
+    /// With `lapic`, the vCPU has a local APIC in the kernel.
+    pub(super) fn probe(kvm: &Kvm, cpuid: &CpuId, lapic: bool) -> Result<MsrSet, KvmError> {
         let list = kvm.get_msr_index_list().map_err(KvmError::of("KVM_GET_MSR_INDEX_LIST"))?;
         let vm = vm::create(kvm)?;
+        if lapic {
+            vm.create_irq_chip().map_err(KvmError::of("KVM_CREATE_IRQCHIP"))?;
+        }
         let vcpu = vm.create_vcpu(0).map_err(KvmError::of("KVM_CREATE_VCPU"))?;
         vcpu.set_cpuid2(cpuid).map_err(KvmError::of("KVM_SET_CPUID2"))?;
         let (mut saved, mut refused): (Vec<u32>, Vec<u32>) =

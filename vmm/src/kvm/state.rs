@@ -14,6 +14,7 @@ use kvm_bindings::{
 use serde::{Deserialize, Serialize};
 
 use super::error::{KvmError, RestoreError};
+use super::msrs::MsrSet;
 use super::{Host, Vcpu, xsave};
 
 /// One model-specific register.
@@ -77,7 +78,7 @@ impl VcpuState {
             xcrs: fd.get_xcrs().map_err(KvmError::of("KVM_GET_XCRS"))?,
             xsave: xsave::get(&fd, host.xsave_len_bytes())
                 .map_err(KvmError::of("KVM_GET_XSAVE2"))?,
-            msrs: host.msr_set().get(&fd)?,
+            msrs: host.msr_set(lapic.is_some())?.get(&fd)?,
             events: fd.get_vcpu_events().map_err(KvmError::of("KVM_GET_VCPU_EVENTS"))?,
             lapic,
         })
@@ -102,10 +103,12 @@ impl VcpuState {
         refused("XCRs", "KVM_SET_XCRS", fd.set_xcrs(&self.xcrs))?;
         refused("XSAVE area", "KVM_SET_XSAVE", xsave::set(&fd, &self.xsave, expected))?;
         refused("special registers", "KVM_SET_SREGS", fd.set_sregs(&self.sregs))?;
-        host.msr_set().set(&fd, &self.msrs)?;
+        let msrs = host.msr_set(self.lapic.is_some());
+        let msrs = msrs.map_err(|source| RestoreError::Refused { part: "MSRs", source })?;
+        msrs.set(&fd, &self.msrs)?;
         if let Some(lapic) = &self.lapic {
             refused("local APIC", "KVM_SET_LAPIC", fd.set_lapic(lapic))?;
-            self.restore_tsc_deadline(host, &fd)?;
+            self.restore_tsc_deadline(msrs, &fd)?;
         }
         refused("general registers", "KVM_SET_REGS", fd.set_regs(&self.regs))?;
         refused("debug registers", "KVM_SET_DEBUGREGS", fd.set_debug_regs(&self.debug_regs))?;
@@ -116,18 +119,18 @@ impl VcpuState {
     /// The timer's deadline takes effect only once the local APIC is in its deadline mode.
     fn restore_tsc_deadline(
         &self,
-        host: &Host,
+        msrs: &MsrSet,
         fd: &kvm_ioctls::VcpuFd,
     ) -> Result<(), RestoreError> {
         const IA32_TSC_DEADLINE: u32 = 0x6e0;
         match self.msrs.iter().find(|m| m.index == IA32_TSC_DEADLINE) {
-            Some(&deadline) => host.msr_set().set(fd, &[deadline]),
+            Some(&deadline) => msrs.set(fd, &[deadline]),
             None => Ok(()),
         }
     }
 }
 
-fn refused(
+pub(super) fn refused(
     part: &'static str,
     call: &'static str,
     result: Result<(), vmm_sys_util::errno::Error>,

@@ -64,7 +64,7 @@ fn guests_are_not_offered_asynchronous_page_faults() {
 fn a_state_survives_saving_setting_and_saving_again() {
     let Some(host) = host() else { return };
     let vm = Vm::new(&host).unwrap();
-    let vcpu = vm.create_vcpu(&host, 0).unwrap();
+    let vcpu = vm.create_vcpu(&host, 0, Vcpus::ONE).unwrap();
     {
         let fd = vcpu.lock();
         let mut regs = fd.get_regs().unwrap();
@@ -73,7 +73,7 @@ fn a_state_survives_saving_setting_and_saving_again() {
     }
     let saved = VcpuState::save(&host, &vcpu, false).unwrap();
     let other_vm = Vm::new(&host).unwrap();
-    let other = other_vm.create_vcpu(&host, 0).unwrap();
+    let other = other_vm.create_vcpu(&host, 0, Vcpus::ONE).unwrap();
     saved.restore(&host, &other).unwrap();
     assert_same(&VcpuState::save(&host, &other, false).unwrap(), &saved);
 }
@@ -82,7 +82,7 @@ fn a_state_survives_saving_setting_and_saving_again() {
 fn a_state_survives_serialisation() {
     let Some(host) = host() else { return };
     let vm = Vm::new(&host).unwrap();
-    let vcpu = vm.create_vcpu(&host, 0).unwrap();
+    let vcpu = vm.create_vcpu(&host, 0, Vcpus::ONE).unwrap();
     let saved = VcpuState::save(&host, &vcpu, false).unwrap();
     let text = serde_json::to_string(&saved).unwrap();
     assert_eq!(serde_json::from_str::<VcpuState>(&text).unwrap(), saved);
@@ -92,7 +92,7 @@ fn a_state_survives_serialisation() {
 fn a_wrong_state_is_refused_by_the_part_that_is_wrong() {
     let Some(host) = host() else { return };
     let vm = Vm::new(&host).unwrap();
-    let vcpu = vm.create_vcpu(&host, 0).unwrap();
+    let vcpu = vm.create_vcpu(&host, 0, Vcpus::ONE).unwrap();
     let good = VcpuState::save(&host, &vcpu, false).unwrap();
     let refusal = |change: &dyn Fn(&mut VcpuState)| {
         let mut state = good.clone();

@@ -7,7 +7,7 @@ use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::error::KvmError;
-use super::{Host, Vcpu, cpuid};
+use super::{Host, Vcpu, Vcpus, cpuid};
 
 /// A KVM virtual machine.
 ///
@@ -15,7 +15,7 @@ use super::{Host, Vcpu, cpuid};
 /// controller costs 7 ms on the development kernel, before it 0.06 to 0.6 ms.
 #[derive(Debug)]
 pub struct Vm {
-    fd: VmFd,
+    pub(super) fd: VmFd,
 }
 
 /// KVM_CREATE_VM, again for as long as it is interrupted.
@@ -75,14 +75,14 @@ impl Vm {
             .map_err(KvmError::of("KVM_SET_USER_MEMORY_REGION"))
     }
 
-    /// Creates vCPU `index` with the host's CPUID and this vCPU's APIC number.
+    /// Creates vCPU `index` with the host's CPUID, and its place among the guest's `vcpus`.
     ///
     /// # Errors
     ///
     /// What KVM answered, e.g. when `index` exists already.
-    pub fn create_vcpu(&self, host: &Host, index: u32) -> Result<Vcpu, KvmError> {
+    pub fn create_vcpu(&self, host: &Host, index: u32, vcpus: Vcpus) -> Result<Vcpu, KvmError> {
         let fd = self.fd.create_vcpu(u64::from(index)).map_err(KvmError::of("KVM_CREATE_VCPU"))?;
-        fd.set_cpuid2(&cpuid::for_vcpu(host.cpuid(), index))
+        fd.set_cpuid2(&cpuid::for_vcpu(host.cpuid(), index, vcpus)?)
             .map_err(KvmError::of("KVM_SET_CPUID2"))?;
         Ok(Vcpu::new(fd, index))
     }

@@ -2,17 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::devices::MmioDevice;
 use crate::devices::serial::SerialSink;
-
-/// Which interrupt controller a guest has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Irqchip {
-    /// None: nothing ever interrupts the guest. What the embedded payload wants.
-    #[default]
-    None,
-}
+use crate::devices::{Line, MmioDevice};
 
 /// A device beside those that every machine has.
 pub struct BusDevice {
@@ -22,14 +13,23 @@ pub struct BusDevice {
     pub len_bytes: u64,
     /// The device. Its state is saved by whoever made it.
     pub device: Arc<dyn MmioDevice>,
+    /// Where it interrupts, on a machine that has interrupt controllers.
+    pub wire: Option<Wire>,
+}
+
+/// The line of a device, and the IOAPIC input that it goes to.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    /// The line.
+    pub line: Line,
+    /// The input, from 0.
+    pub irq: u32,
 }
 
 /// The choices for one machine. Its memory is given beside it.
 pub struct MachineConfig {
     /// How many vCPUs, 1 to [`pincow_guest_protocol::map::MAX_VCPUS`].
     pub vcpus: u32,
-    /// The interrupt controller.
-    pub irqchip: Irqchip,
     /// Where serial output goes.
     pub serial: SerialSink,
     /// Further devices.
@@ -37,18 +37,15 @@ pub struct MachineConfig {
 }
 
 impl Default for MachineConfig {
-    /// One vCPU, no interrupts, and serial output to nowhere.
+    /// One vCPU, and serial output to nowhere.
     fn default() -> MachineConfig {
         let serial = Box::new(std::io::sink());
-        MachineConfig { vcpus: 1, irqchip: Irqchip::None, serial, devices: Vec::new() }
+        MachineConfig { vcpus: 1, serial, devices: Vec::new() }
     }
 }
 
 impl std::fmt::Debug for MachineConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MachineConfig")
-            .field("vcpus", &self.vcpus)
-            .field("irqchip", &self.irqchip)
-            .finish_non_exhaustive()
+        f.debug_struct("MachineConfig").field("vcpus", &self.vcpus).finish_non_exhaustive()
     }
 }

@@ -3,11 +3,12 @@
 use thiserror::Error;
 use vmm_sys_util::errno;
 
-use super::Stopped;
+use super::{RamError, Stopped};
 use crate::boot::BootError;
+use crate::boot::linux::LinuxError;
 use crate::devices::BusError;
 use crate::devices::serial::SerialRestoreError;
-use crate::kvm::{KvmError, RestoreError};
+use crate::kvm::{HostError, KvmError, RestoreError};
 
 /// Why a machine was not made or started.
 #[derive(Debug, Error)]
@@ -15,6 +16,27 @@ pub enum MachineError {
     /// The payload or the size of the guest is wrong.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// The kernel, its initrd or its command line is wrong.
+    #[error(transparent)]
+    Linux(#[from] LinuxError),
+    /// This host's KVM does not run the code of kernels.
+    #[error("this host's KVM cannot run an operating system: {stopped}")]
+    Ring0 {
+        /// How a guest of two instructions ended.
+        stopped: Stopped,
+    },
+    /// There is no memory for a guest that asks whether it does.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+    /// This host's KVM lacks what a PC has.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// An interrupt line was not to be had.
+    #[error("an interrupt line's event counter: {0}: raise the limit of open files (ulimit -n)")]
+    Line(#[source] std::io::Error),
+    /// The saved interrupt controllers were refused.
+    #[error("restoring the interrupt controllers: {0}")]
+    Chips(#[source] RestoreError),
     /// KVM refused.
     #[error("creating the virtual machine: {0}")]
     Kvm(#[from] KvmError),

@@ -40,9 +40,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::boot;
-use crate::devices::{Doorbell, Mailbox, MmioBus, Serial};
-use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vm};
+use crate::boot::linux::layout::{KVM_IDENTITY_MAP, KVM_TSS, VirtioPlace};
+use crate::boot::linux::{Hardware, Linux};
+use crate::boot::{self, linux};
+use crate::devices::{Doorbell, Line, Mailbox, MmioBus, Serial};
+use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vcpus, Vm};
 
 mod board;
 mod config;
@@ -50,6 +52,7 @@ mod error;
 mod kick;
 mod pause;
 pub mod ram;
+pub mod ring0;
 mod shared;
 mod slot;
 mod state;
@@ -57,12 +60,13 @@ mod step;
 mod stopped;
 mod thread;
 
-pub use config::{BusDevice, Irqchip, MachineConfig};
+pub use board::PcDevices;
+pub use config::{BusDevice, MachineConfig, Wire};
 pub use error::{MachineError, PauseError};
 pub use pause::Paused;
 pub use ram::{GuestRam, RamError};
 pub use slot::ParkedAt;
-pub use state::{MachineState, SavedVcpu};
+pub use state::{MachineState, PcState, SavedVcpu};
 pub use stopped::Stopped;
 
 use board::Board;
@@ -103,12 +107,48 @@ impl Machine {
     ) -> Result<Machine, MachineError> {
         let ram_bytes = ram.len_bytes() as u64;
         let loaded = boot::load(ram.memory(), ram_bytes, config.vcpus, payload)?;
-        let (vm, vcpus) = create(host, &ram, config.vcpus)?;
+        let (vm, vcpus) = create(host, &ram, config.vcpus, Chips::None)?;
         for vcpu in &vcpus {
             boot::entry::set(vcpu, &loaded)?;
         }
-        let mailboxes = (0..config.vcpus).map(|_| Arc::new(Mailbox::new())).collect();
-        let board = Board::new(Serial::new(config.serial), mailboxes, config.devices)?;
+        let serial = Serial::new(config.serial, Box::new(()));
+        let board = Board::payload(serial, mailboxes(config.vcpus), config.devices)?;
+        let parked = vec![ParkedAt::Exit; vcpus.len()];
+        Machine::assemble(host, vm, vcpus, &parked, board, ram)
+    }
+
+    /// Loads a Linux kernel into zeroed `ram` and makes a PC whose first vCPU stands at the kernel's
+    /// entry. None runs before [`Machine::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Host`] and [`MachineError::Ring0`] on a host that cannot run kernels,
+    /// [`MachineError::Boot`], [`MachineError::Linux`] and [`MachineError::Kvm`].
+    pub fn boot_linux(
+        host: &Arc<Host>,
+        ram: GuestRam,
+        config: MachineConfig,
+        system: &Linux,
+    ) -> Result<Machine, MachineError> {
+        host.check_chips()?;
+        let ram_bytes = ram.len_bytes() as u64;
+        boot::check_size(ram_bytes, config.vcpus)?;
+        let place = |device: &BusDevice| {
+            let &BusDevice { start, len_bytes, ref wire, .. } = device;
+            wire.as_ref().map(|wire| VirtioPlace { start, len_bytes, irq: wire.irq })
+        };
+        let virtio = config.devices.iter().filter_map(place).collect();
+        let hardware = Hardware { ram_bytes, vcpus: config.vcpus, virtio };
+        let entry = linux::load(ram.memory(), &hardware, system)?;
+        // After the files: what is wrong with them is so on every host.
+        ring0::check(host)?;
+        let (vm, vcpus) = create(host, &ram, config.vcpus, Chips::Pc)?;
+        vcpus.iter().try_for_each(Vcpu::wire_lapic)?;
+        linux::enter(&vcpus, entry)?;
+        let line = Line::new().map_err(MachineError::Line)?;
+        let serial = (Serial::new(config.serial, Box::new(line.clone())), line);
+        let new = PcDevices::default();
+        let board = Board::pc(serial, mailboxes(config.vcpus), config.devices, &new)?;
         let parked = vec![ParkedAt::Exit; vcpus.len()];
         Machine::assemble(host, vm, vcpus, &parked, board, ram)
     }
@@ -126,7 +166,8 @@ impl Machine {
         state: &MachineState,
     ) -> Result<Machine, MachineError> {
         state.check(ram.len_bytes() as u64)?;
-        let (vm, vcpus) = create(host, &ram, state.vcpus.len() as u32)?;
+        let chips = if state.pc.is_some() { Chips::Pc } else { Chips::None };
+        let (vm, vcpus) = create(host, &ram, state.vcpus.len() as u32, chips)?;
         for (vcpu, saved) in vcpus.iter().zip(&state.vcpus) {
             saved
                 .state
@@ -135,8 +176,19 @@ impl Machine {
         }
         let restored = |saved: &SavedVcpu| Arc::new(Mailbox::restore(&saved.mailbox));
         let mailboxes = state.vcpus.iter().map(restored).collect();
-        let serial = Serial::restore(&state.serial, config.serial)?;
-        let board = Board::new(serial, mailboxes, config.devices)?;
+        let (serial, sink) = (&state.serial, config.serial);
+        let board = match &state.pc {
+            None => {
+                let serial = Serial::restore(serial, sink, Box::new(()))?;
+                Board::payload(serial, mailboxes, config.devices)?
+            }
+            Some(pc) => {
+                vm.restore_chips(&pc.chips).map_err(MachineError::Chips)?;
+                let line = Line::new().map_err(MachineError::Line)?;
+                let serial = Serial::restore(serial, sink, Box::new(line.clone()))?;
+                Board::pc((serial, line), mailboxes, config.devices, &pc.devices)?
+            }
+        };
         let parked: Vec<ParkedAt> = state.vcpus.iter().map(|saved| saved.parked_at).collect();
         Machine::assemble(host, vm, vcpus, &parked, board, ram)
     }
@@ -153,6 +205,10 @@ impl Machine {
             for (address, Doorbell { value, event, .. }) in board.bus.doorbells() {
                 vm.ring_on_write(address, value, &event)?;
             }
+        }
+        // After the state of the interrupt controllers, which what is raised by now must not precede.
+        for Wire { line, irq } in &board.wires {
+            vm.connect(line.event(), *irq)?;
         }
         let shared = Arc::new(Shared::new(vcpus, parked, board));
         Ok(Machine { shared, gate: Mutex::default(), vm, ram, host: host.clone() })
@@ -230,6 +286,11 @@ impl Machine {
         self.shared.board.mailboxes.get(vcpu as usize)
     }
 
+    /// The serial port: what the guest is typed into.
+    pub fn serial(&self) -> &Arc<Serial> {
+        &self.shared.board.serial
+    }
+
     /// The device bus.
     pub fn bus(&self) -> &MmioBus {
         &self.shared.board.bus
@@ -251,7 +312,13 @@ impl Machine {
     }
 
     fn save_vcpu(&self, vcpu: &Vcpu) -> Result<VcpuState, KvmError> {
-        VcpuState::save(&self.host, vcpu, false)
+        VcpuState::save(&self.host, vcpu, self.shared.board.save_pc().is_some())
+    }
+
+    /// Reads what only a PC has. No vCPU runs.
+    fn save_pc(&self) -> Result<Option<PcState>, KvmError> {
+        let Some(devices) = self.shared.board.save_pc() else { return Ok(None) };
+        Ok(Some(PcState { chips: self.vm.save_chips()?, devices }))
     }
 }
 
@@ -272,10 +339,34 @@ impl std::fmt::Debug for Machine {
     }
 }
 
+/// Which interrupt controllers, timer and clock KVM provides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chips {
+    /// None: nothing ever interrupts the guest. What the embedded payload wants.
+    None,
+    /// All of a PC's.
+    Pc,
+}
+
 /// The KVM side of a machine, memory first.
-fn create(host: &Host, ram: &GuestRam, vcpus: u32) -> Result<(Vm, Vec<Vcpu>), KvmError> {
+fn create(
+    host: &Host,
+    ram: &GuestRam,
+    count: u32,
+    chips: Chips,
+) -> Result<(Vm, Vec<Vcpu>), KvmError> {
     let vm = Vm::new(host)?;
     ram::map(&vm, ram)?;
-    let vcpus = (0..vcpus).map(|index| vm.create_vcpu(host, index)).collect::<Result<_, _>>()?;
+    if chips == Chips::Pc {
+        vm.create_chips(KVM_TSS, KVM_IDENTITY_MAP)?;
+    }
+    let tsc_deadline = chips == Chips::Pc && host.has_tsc_deadline();
+    let vcpus = Vcpus { count, tsc_deadline };
+    let vcpus =
+        (0..count).map(|index| vm.create_vcpu(host, index, vcpus)).collect::<Result<_, _>>()?;
     Ok((vm, vcpus))
+}
+
+fn mailboxes(vcpus: u32) -> Vec<Arc<Mailbox>> {
+    (0..vcpus).map(|_| Arc::new(Mailbox::new())).collect()
 }

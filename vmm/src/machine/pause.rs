@@ -59,6 +59,7 @@ impl<'a> Paused<'a> {
             ram_bytes: machine.ram.len_bytes() as u64,
             vcpus: vcpus.collect::<Result<_, _>>()?,
             serial: shared.board.serial.save(),
+            pc: machine.save_pc()?,
         })
     }
 }

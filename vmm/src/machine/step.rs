@@ -3,6 +3,7 @@
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
+use super::board::Board;
 use super::{ParkedAt, Stopped};
 use crate::devices::{Flow, MmioBus};
 use crate::kvm::exit;
@@ -21,16 +22,12 @@ pub(super) enum Step {
 }
 
 /// Enters the guest and serves one exit.
-pub(super) fn step(fd: &mut VcpuFd, bus: &MmioBus, vcpu: u32) -> Step {
+pub(super) fn step(fd: &mut VcpuFd, board: &Board, vcpu: u32) -> Step {
     let flow = match fd.run() {
-        Ok(VcpuExit::MmioRead(address, data)) => bus.read(address, data),
-        Ok(VcpuExit::MmioWrite(address, data)) => bus.write(address, data),
-        // There are no ports: all-ones, as for memory that nobody claims.
-        Ok(VcpuExit::IoIn(_, data)) => {
-            data.fill(0xff);
-            Flow::Continue
-        }
-        Ok(VcpuExit::IoOut(..) | VcpuExit::IrqWindowOpen) => Flow::Continue,
+        Ok(VcpuExit::MmioRead(address, data)) => board.bus.read(address, data),
+        Ok(VcpuExit::MmioWrite(address, data)) => board.bus.write(address, data),
+        Ok(VcpuExit::IoIn(..) | VcpuExit::IoOut(..)) => ports(fd, &board.ports),
+        Ok(VcpuExit::IrqWindowOpen) => Flow::Continue,
         Ok(VcpuExit::Intr) => return interrupted(fd),
         Ok(VcpuExit::Hlt) => return Step::Ended(Stopped::Halted { vcpu }),
         Ok(VcpuExit::Shutdown) => return Step::Ended(shutdown(fd, vcpu)),
@@ -57,7 +54,26 @@ pub(super) fn step(fd: &mut VcpuFd, bus: &MmioBus, vcpu: u32) -> Step {
         Flow::Continue => Step::Served,
         Flow::Interrupted => Step::Blocked,
         Flow::Exit(code) => Step::Ended(Stopped::Exit { vcpu, code }),
+        Flow::PowerOff => Step::Ended(Stopped::PowerOff { vcpu }),
+        Flow::Reset => Step::Ended(Stopped::Reset { vcpu }),
+        Flow::Panicked => Step::Ended(Stopped::Panicked { vcpu }),
     }
+}
+
+/// A port access; a string instruction has several elements, all of the same port.
+fn ports(fd: &mut VcpuFd, bus: &MmioBus) -> Flow {
+    let Some(access) = exit::port_access(fd) else { return Flow::Continue };
+    let (port, write) = (u64::from(access.port), access.write);
+    for element in access.data.chunks_exact_mut(access.element_len) {
+        let flow = match write {
+            true => bus.write(port, element),
+            false => bus.read(port, element),
+        };
+        if flow != Flow::Continue {
+            return flow;
+        }
+    }
+    Flow::Continue
 }
 
 fn interrupted(fd: &mut VcpuFd) -> Step {
@@ -74,10 +90,12 @@ fn shutdown(fd: &VcpuFd, vcpu: u32) -> Stopped {
 
 fn internal_error(fd: &mut VcpuFd, vcpu: u32) -> Stopped {
     let error = exit::internal_error(fd);
+    let registers = registers(fd);
     Stopped::InternalError {
         vcpu,
         suberror: error.suberror,
-        rip: rip(&registers(fd)),
+        rip: rip(&registers),
+        ring: registers.as_ref().map(|(_, sregs)| sregs.ss.dpl),
         instruction: error.instruction,
         data: error.data,
     }

@@ -3,6 +3,10 @@
 use serde::Serialize;
 use thiserror::Error;
 
+mod internal;
+#[cfg(test)]
+mod tests;
+
 /// The reason of the first vCPU that could not go on; the others were then stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Error)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
@@ -14,6 +18,24 @@ pub enum Stopped {
         vcpu: u32,
         /// Its exit code.
         code: u64,
+    },
+    /// The guest switched itself off.
+    #[error("the guest has switched itself off")]
+    PowerOff {
+        /// Which vCPU did.
+        vcpu: u32,
+    },
+    /// The guest asked for a reset.
+    #[error("the guest has asked for a reboot (vCPU {vcpu}): start it again to do that")]
+    Reset {
+        /// Which vCPU did.
+        vcpu: u32,
+    },
+    /// The guest's kernel said that it panicked.
+    #[error("the guest's kernel has panicked (vCPU {vcpu}): its serial line says why")]
+    Panicked {
+        /// Which vCPU did.
+        vcpu: u32,
     },
     /// A vCPU waits for an interrupt, and nothing can interrupt it.
     #[error("vCPU {vcpu} halted, and there is nothing that could wake it")]
@@ -32,10 +54,7 @@ pub enum Stopped {
         fault_address: Option<u64>,
     },
     /// KVM cannot go on, most often at an instruction that it cannot emulate.
-    #[error(
-        "KVM cannot run vCPU {vcpu} any further (internal error {suberror}){}, instruction bytes \
-         {instruction:02x?}", at(.rip, &None)
-    )]
+    #[error("KVM cannot run vCPU {vcpu} any further: {}", internal::meaning(.suberror, .rip, .ring, .instruction, .data))]
     InternalError {
         /// Which vCPU.
         vcpu: u32,
@@ -43,6 +62,8 @@ pub enum Stopped {
         suberror: u32,
         /// Address of the instruction.
         rip: Option<u64>,
+        /// The privilege level at which it runs: 0 is a kernel's.
+        ring: Option<u8>,
         /// Its bytes, if KVM gives them.
         instruction: Vec<u8>,
         /// What else KVM gives.

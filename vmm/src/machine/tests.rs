@@ -21,6 +21,7 @@ mod doorbells;
 mod hostile;
 mod pause;
 mod restore;
+mod ring0;
 
 const LONG: Duration = Duration::from_secs(60);
 const RAM_BYTES: usize = 16 << 20;

@@ -82,7 +82,7 @@ fn run_until_wanted(shared: &Shared, slot: &Slot) -> Step {
     let mut fd = slot.vcpu.lock();
     let mut blocked = false;
     loop {
-        match step(&mut fd, &shared.board.bus, slot.vcpu.index()) {
+        match step(&mut fd, &shared.board, slot.vcpu.index()) {
             Step::Served => blocked = false,
             Step::Blocked => blocked = true,
             Step::Interrupted(_) if !slot.is_wanted() => {}

@@ -1,7 +1,6 @@
 //! The registers that a device and its transport both change: device status, interrupt status,
 //! configuration generation.
 
-use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,8 @@ use virtio_bindings::virtio_mmio::{
     VIRTIO_MMIO_INT_CONFIG as CONFIG_CHANGED, VIRTIO_MMIO_INT_VRING as BUFFERS_USED,
 };
 
+pub use crate::devices::Interrupt;
+
 #[cfg(test)]
 mod tests;
 
@@ -22,22 +23,6 @@ const RESETTING: u32 = 1 << 31;
 
 /// All bits that a driver can see.
 const VISIBLE: u32 = ACKNOWLEDGE | DRIVER | DRIVER_OK | FEATURES_OK | NEEDS_RESET | FAILED;
-
-/// The line on which a device interrupts its guest.
-pub trait Interrupt: Send + Sync {
-    /// Interrupts. The interrupt status says why already. Must not block.
-    ///
-    /// # Errors
-    /// When the interrupt did not get through. The guest sees it when it polls the status.
-    fn raise(&self) -> io::Result<()>;
-}
-
-/// For guests that poll.
-impl Interrupt for () {
-    fn raise(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// [`Signals`] as plain data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

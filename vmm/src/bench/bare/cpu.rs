@@ -187,7 +187,7 @@ impl Shared {
             match flow {
                 Ok(Flow::Continue) => {}
                 Ok(Flow::Interrupted) => return,
-                Ok(Flow::Exit(code)) => return self.fail(format!("exit code {code}")),
+                Ok(flow) => return self.fail(format!("{flow:?}")),
                 Err(reason) => return self.fail(reason),
             }
         }

@@ -18,7 +18,7 @@ use pincow_guest_protocol::{Command, Status};
 
 use super::{BenchError, FloorSample};
 use crate::drive::PATIENCE;
-use crate::kvm::{Host, Vm};
+use crate::kvm::{Host, Vcpus, Vm};
 use crate::machine::MachineState;
 
 mod cpu;
@@ -47,8 +47,9 @@ impl Bare {
         // SAFETY: `memory` stays mapped until the vCPUs' threads have ended (see the fields), and no
         // Rust reference into it is ever made.
         unsafe { vm.map_ram(0, 0, memory.address(), memory.len_bytes() as u64) }?;
+        let vcpus = Vcpus { count: states.len() as u32, tsc_deadline: false };
         let cpu = |(index, state): (u32, &CpuState)| {
-            let vcpu = vm.create_vcpu(host, index)?;
+            let vcpu = vm.create_vcpu(host, index, vcpus)?;
             state.set(&vcpu.lock())?;
             Ok(Cpu::new(vcpu))
         };

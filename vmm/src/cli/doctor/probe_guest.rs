@@ -18,7 +18,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::cli::spread::Spread;
 use crate::kvm::exit::internal_error;
-use crate::kvm::{Host, Vcpu, Vm};
+use crate::kvm::{Host, Vcpu, Vcpus, Vm};
 use crate::{boot, payload};
 
 /// popcnt eax, ebx; movd xmm0, eax; hlt.
@@ -100,7 +100,7 @@ impl ProbeGuest {
         // SAFETY: the memory is this guest's alone and lives as long as its vCPU, which is dropped
         // before it.
         unsafe { vm.map_ram(0, 0, address as u64, LEN_BYTES) }?;
-        let vcpu = vm.create_vcpu(host, 0)?;
+        let vcpu = vm.create_vcpu(host, 0, Vcpus::ONE)?;
         Ok(Self { vcpu, vm, memory })
     }
 

@@ -20,7 +20,7 @@ impl Write for Shared {
 #[test]
 fn bytes_come_out_in_order_and_the_line_is_always_ready() {
     let out = Shared::default();
-    let serial = Serial::new(Box::new(out.clone()));
+    let serial = Serial::new(Box::new(out.clone()), Box::new(()));
     for byte in b"hello" {
         let mut status = [0];
         serial.read(5, &mut status);
@@ -33,7 +33,7 @@ fn bytes_come_out_in_order_and_the_line_is_always_ready() {
 #[test]
 fn wrong_sizes_and_offsets_do_nothing() {
     let out = Shared::default();
-    let serial = Serial::new(Box::new(out.clone()));
+    let serial = Serial::new(Box::new(out.clone()), Box::new(()));
     for offset in [8, 255, 256, u64::MAX] {
         let mut byte = [0xff];
         serial.read(offset, &mut byte);
@@ -48,17 +48,17 @@ fn wrong_sizes_and_offsets_do_nothing() {
 
 #[test]
 fn registers_survive_saving() {
-    let serial = Serial::new(Box::new(io::sink()));
+    let serial = Serial::new(Box::new(io::sink()), Box::new(()));
     serial.write(7, &[0x5a]);
     serial.write(4, &[0x10]);
     serial.write(0, b"x");
     let state = serial.save();
     assert_eq!((state.scratch, state.received.as_slice()), (0x5a, b"x".as_slice()));
-    let copy = Serial::restore(&state, Box::new(io::sink())).unwrap();
+    let copy = Serial::restore(&state, Box::new(io::sink()), Box::new(())).unwrap();
     assert_eq!(copy.save(), state);
     let too_long = SerialState { received: vec![0; 65], ..state };
     assert_eq!(
-        Serial::restore(&too_long, Box::new(io::sink())).err(),
+        Serial::restore(&too_long, Box::new(io::sink()), Box::new(())).err(),
         Some(SerialRestoreError { found: 65 })
     );
 }

@@ -9,14 +9,16 @@ use pincow_mmu::host::WindowMemory;
 use pincow_mmu::live::TrapSpace;
 use thiserror::Error;
 
+use crate::boot::linux::layout::virtio_place;
+use crate::devices::Line;
 use crate::disk::{Disk, DiskError, DiskImage};
 use crate::io::{Engine, Uring, UringError};
-use crate::machine::BusDevice;
+use crate::machine::{BusDevice, Wire};
 use crate::virtio::blk::{
     Blk, BlkConfig, BlkCounts, BlkOptions, BlkState, BlkWorker, DrainError, OptionsError, Policy,
     Ports, Reactor, ReactorError, RestoreError,
 };
-use crate::virtio::{Mmio, MmioError, MmioState, REGISTERS_LEN, Signals};
+use crate::virtio::{Device as _, Mmio, MmioError, MmioState, REGISTERS_LEN, Signals};
 
 mod pinner;
 mod port;
@@ -100,6 +102,7 @@ pub(super) struct GuestDisk {
     policy: Policy,
     engine: MakeEngine,
     pins: PinMode,
+    line: Option<Line>,
 }
 
 /// A disk at a cut, without the bytes.
@@ -138,11 +141,12 @@ fn ports(
 }
 
 impl GuestDisk {
-    /// A disk whose driver is not ready yet.
+    /// A disk whose driver is not ready yet. Without `line`, the driver polls.
     pub(super) fn new(
         config: DiskConfig,
         space: &Arc<TrapSpace>,
         policy: Policy,
+        line: Option<Line>,
     ) -> Result<Self, GuestDiskError> {
         let DiskConfig { disk, direct, options, engine, pins } = config;
         let capacity = disk.size_bytes() / crate::disk::SECTOR_BYTES;
@@ -150,36 +154,44 @@ impl GuestDisk {
         let options = BlkOptions { capacity, read_only, ..options };
         let disk = Arc::new(disk);
         let ports = ports(space, &disk, direct, &options, (&engine, pins))?;
-        let signals = Arc::new(Signals::new(Box::new(())));
+        let signals = Arc::new(Signals::new(Box::new(line.clone())));
         let worker = BlkWorker::new(ports, BlkConfig::try_from(options)?, Arc::clone(&signals));
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::new(device.clone()));
         let reactor = Reactor::start(Arc::clone(&device))?;
-        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins })
+        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins, line })
     }
 
-    /// The disk that `saved` describes, with bytes and memory of its own.
+    /// The disk that `saved` describes, with bytes and memory of its own. What it has told its driver
+    /// and the driver has not acknowledged is raised again, since interrupts do not survive a copy.
     pub(super) fn restore(
         saved: &SavedDisk,
         disk: Disk,
         space: &Arc<TrapSpace>,
+        line: Option<Line>,
     ) -> Result<Self, GuestDiskError> {
         let SavedDisk { registers, worker, options, direct, policy, engine, pins } = saved;
         let disk = Arc::new(disk);
         let ports = ports(space, &disk, *direct, options, (engine, *pins))?;
         let config = BlkConfig::try_from(options.clone())?;
-        let signals = Arc::new(Signals::restore(registers.signals, Box::new(())));
+        let signals = Arc::new(Signals::restore(registers.signals, Box::new(line.clone())));
         let worker = BlkWorker::restore(ports, config, Arc::clone(&signals), worker, *policy)?;
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::restore(registers, device.clone())?);
+        device.signals().raise_again();
         let reactor = Reactor::start(Arc::clone(&device))?;
         let (direct, policy, engine, pins) = (*direct, *policy, Arc::clone(engine), *pins);
-        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins })
+        Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins, line })
     }
 
     /// What the machine's bus gets for disk number `index`.
     pub(super) fn on_bus(&self, index: usize) -> BusDevice {
-        BusDevice { start: virtio(index), len_bytes: REGISTERS_LEN, device: self.registers.clone() }
+        BusDevice {
+            start: virtio(index),
+            len_bytes: REGISTERS_LEN,
+            device: self.registers.clone(),
+            wire: self.line.clone().map(|line| Wire { line, irq: virtio_place(index).irq }),
+        }
     }
 
     /// Stops the device between two completions. Never waits for the disk, unless the policy is to.

@@ -39,7 +39,7 @@ impl Bells {
 
     fn config(self: &Arc<Self>) -> MachineConfig {
         let device: Arc<dyn MmioDevice> = self.clone();
-        let device = BusDevice { start: DEVICE.into(), len_bytes: 0x1000, device };
+        let device = BusDevice { start: DEVICE.into(), len_bytes: 0x1000, device, wire: None };
         MachineConfig { devices: vec![device], ..MachineConfig::default() }
     }
 

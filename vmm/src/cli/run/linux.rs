@@ -1,0 +1,133 @@
+//! A Linux guest with its serial console on standard input and output.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use super::Failure;
+use super::terminal::{Escape, Keys, RawTerminal, standard_input};
+use crate::boot::linux::{Linux, Protocol};
+use crate::guest::Guest;
+
+/// A command line with which a kernel shows itself, and ends the guest when it cannot go on.
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1";
+
+/// The options of a Linux guest.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct LinuxArgs {
+    /// Boot this Linux kernel: a bzImage (/boot/vmlinuz-*) or an uncompressed ELF vmlinux.
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+
+    /// The kernel's initrd, such as a cpio archive.
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    initrd: Option<PathBuf>,
+
+    /// The kernel's command line.
+    #[arg(long, value_name = "TEXT", requires = "kernel", default_value = COMMAND_LINE)]
+    cmdline: String,
+
+    /// How the kernel is entered. `auto` is PVH for a vmlinux that offers it, and the 64-bit
+    /// protocol for all others.
+    #[arg(long, value_enum, value_name = "NAME", requires = "kernel", default_value = "auto")]
+    boot_protocol: BootProtocol,
+}
+
+/// [`Protocol`], as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BootProtocol {
+    /// What the file offers.
+    Auto,
+    /// Xen's protocol for hardware virtual machines: an ELF vmlinux with CONFIG_PVH.
+    Pvh,
+    /// Linux' 64-bit boot protocol.
+    Linux64,
+}
+
+impl LinuxArgs {
+    /// Reads the files, if a kernel is named.
+    pub(super) fn read(&self) -> Result<Option<Linux>, Failure> {
+        let read = |path: &PathBuf| fs::read(path).map_err(Failure::file(path));
+        let Some(kernel) = &self.kernel else { return Ok(None) };
+        Ok(Some(Linux {
+            kernel: read(kernel)?,
+            initrd: self.initrd.as_ref().map(read).transpose()?,
+            command_line: self.cmdline.clone(),
+            protocol: match self.boot_protocol {
+                BootProtocol::Auto => None,
+                BootProtocol::Pvh => Some(Protocol::Pvh),
+                BootProtocol::Linux64 => Some(Protocol::Linux64),
+            },
+        }))
+    }
+}
+
+/// What the main thread is told.
+enum Event {
+    Input(Vec<u8>),
+    Interrupted,
+}
+
+/// How often it is looked whether the guest has ended, or has read what was typed.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Input that is read at once.
+const CHUNK: usize = 1024;
+
+fn no_input(error: io::Error) -> Failure {
+    Failure::Other(format!("preparing standard input for the guest: {error}"))
+}
+
+/// Passes on what comes in, until it ends. A guest goes on without input.
+fn listen(mut input: File, tell: &SyncSender<Event>) {
+    let mut chunk = [0; CHUNK];
+    while let Ok(len @ 1..) = input.read(&mut chunk) {
+        if tell.send(Event::Input(chunk[..len].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Starts the guest and serves its console until it has ended; `true` when it was interrupted.
+pub(super) fn attend(guest: &Guest) -> Result<bool, Failure> {
+    // One chunk may wait, so that a long input waits where it comes from.
+    let (tell, events) = mpsc::sync_channel(1);
+    let interrupt = tell.clone();
+    ctrlc::set_handler(move || {
+        let _ = interrupt.send(Event::Interrupted);
+    })
+    .map_err(|error| Failure::Other(format!("listening for Ctrl-C: {error}")))?;
+    // The thread may sleep in a read for ever; it ends with the process.
+    let input = standard_input().map_err(no_input)?;
+    thread::spawn(move || listen(input, &tell));
+    let terminal = RawTerminal::enter().map_err(no_input)?;
+    let mut keys = terminal.is_some().then(Keys::default);
+    guest.machine().start()?;
+    let mut typed = Vec::new();
+    loop {
+        if guest.machine().ended().is_some() {
+            return Ok(false);
+        }
+        let taken = guest.machine().serial().receive(&typed);
+        typed.drain(..taken);
+        if !typed.is_empty() {
+            thread::sleep(LOOK_EVERY);
+            continue;
+        }
+        match events.recv_timeout(LOOK_EVERY) {
+            Ok(Event::Interrupted) => return Ok(true),
+            Ok(Event::Input(bytes)) => match &mut keys {
+                None => typed = bytes,
+                Some(keys) => match keys.read(&bytes, &mut typed) {
+                    Escape::End => return Ok(true),
+                    Escape::None => {}
+                },
+            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK_EVERY),
+        }
+    }
+}
