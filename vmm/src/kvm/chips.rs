@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "the state of an interrupt controller is a union")]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use kvm_bindings::{
     KVM_CLOCK_REALTIME, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
     KVM_PIT_SPEAKER_DUMMY, kvm_clock_data, kvm_irqchip, kvm_pit_config, kvm_pit_state2,
@@ -92,13 +94,23 @@ impl Vm {
             pic_slave: PicState(leading(&self.chip(KVM_IRQCHIP_PIC_SLAVE)?)),
             ioapic: IoapicState::read(&self.chip(KVM_IRQCHIP_IOAPIC)?),
             pit: self.fd.get_pit2().map_err(KvmError::of("KVM_GET_PIT2"))?,
-            clock: self.fd.get_clock().map_err(KvmError::of("KVM_GET_CLOCK"))?,
+            clock: self.clock()?,
         })
     }
 
+    /// The guest's clock, with the host's time of day. Where KVM does not give both at one instant
+    /// (before Linux 5.16, or with a time stamp counter that it does not trust), they are read one
+    /// after the other.
+    fn clock(&self) -> Result<kvm_clock_data, KvmError> {
+        let mut clock = self.fd.get_clock().map_err(KvmError::of("KVM_GET_CLOCK"))?;
+        if clock.flags & KVM_CLOCK_REALTIME == 0 {
+            clock.realtime = time_of_day_ns();
+        }
+        Ok(clock)
+    }
+
     /// Makes the state live. After the state of all vCPUs: what is pending goes to their local
-    /// APICs. The clock goes on by as much as the host's time of day has since it was saved, if KVM
-    /// knows that time (Linux 5.16), and stood still otherwise.
+    /// APICs. The clock goes on by as much as the host's time of day has since it was saved.
     ///
     /// # Errors
     ///
@@ -115,7 +127,12 @@ impl Vm {
         }
         refused("8254", "KVM_SET_PIT2", self.fd.set_pit2(&state.pit))?;
         let flags = state.clock.flags & KVM_CLOCK_REALTIME;
-        let (clock, realtime) = (state.clock.clock, state.clock.realtime);
+        let realtime = state.clock.realtime;
+        let passed = match flags {
+            0 => time_of_day_ns().saturating_sub(realtime),
+            _ => 0,
+        };
+        let clock = state.clock.clock.saturating_add(passed);
         let clock = kvm_clock_data { clock, flags, realtime, ..Default::default() };
         refused("clock", "KVM_SET_CLOCK", self.fd.set_clock(&clock))
     }
@@ -128,6 +145,12 @@ impl Vm {
         // KVM, and it has no invalid bit patterns.
         Ok(unsafe { chip.chip.dummy }.map(|byte| byte as u8))
     }
+}
+
+/// Nanoseconds since 1970.
+fn time_of_day_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn chip_of(chip_id: u32, bytes: &[u8]) -> kvm_irqchip {

@@ -34,6 +34,7 @@ pub mod host;
 mod lapic;
 mod msrs;
 pub mod state;
+mod tsc;
 pub mod vcpu;
 pub mod vm;
 mod xsave;

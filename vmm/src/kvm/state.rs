@@ -6,7 +6,8 @@
 //!
 //! The order of setting is the one in which no value depends on a later one: XCRS before XSAVE
 //! (which features the area may hold), both before the special registers, those before MSRs (EFER
-//! and APIC base are in both), events and the run state last.
+//! and APIC base are in both), the time stamp counter before the local APIC, whose timer it drives,
+//! events and the run state last.
 
 use kvm_bindings::{
     kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{KvmError, RestoreError};
 use super::msrs::MsrSet;
-use super::{Host, Vcpu, xsave};
+use super::{Host, Vcpu, tsc, xsave};
 
 /// One model-specific register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +48,17 @@ pub struct VcpuState {
     pub xsave: Vec<u32>,
     /// Model-specific registers, those that this host lists and gives.
     pub msrs: Vec<MsrValue>,
+    /// How far the time stamp counter is from the host's, where KVM tells it. It then goes on in a copy
+    /// as if nothing had happened, on this host and until it starts anew. Without it, the counter goes
+    /// on from its value.
+    pub tsc_offset: Option<u64>,
     /// The local APIC, when KVM provides it.
     pub lapic: Option<kvm_lapic_state>,
 }
 
 impl VcpuState {
     /// The layout that this program writes and reads.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Reads the state of a vCPU that is not running and has no exit pending.
     ///
@@ -79,6 +84,7 @@ impl VcpuState {
             xsave: xsave::get(&fd, host.xsave_len_bytes())
                 .map_err(KvmError::of("KVM_GET_XSAVE2"))?,
             msrs: host.msr_set(lapic.is_some())?.get(&fd)?,
+            tsc_offset: tsc::offset(&fd),
             events: fd.get_vcpu_events().map_err(KvmError::of("KVM_GET_VCPU_EVENTS"))?,
             lapic,
         })
@@ -106,6 +112,10 @@ impl VcpuState {
         let msrs = host.msr_set(self.lapic.is_some());
         let msrs = msrs.map_err(|source| RestoreError::Refused { part: "MSRs", source })?;
         msrs.set(&fd, &self.msrs)?;
+        if let Some(offset) = self.tsc_offset {
+            let set = tsc::set_offset(&fd, offset);
+            refused("time stamp counter", "KVM_SET_DEVICE_ATTR", set)?;
+        }
         if let Some(lapic) = &self.lapic {
             refused("local APIC", "KVM_SET_LAPIC", fd.set_lapic(lapic))?;
             self.restore_tsc_deadline(msrs, &fd)?;
@@ -113,7 +123,13 @@ impl VcpuState {
         refused("general registers", "KVM_SET_REGS", fd.set_regs(&self.regs))?;
         refused("debug registers", "KVM_SET_DEBUGREGS", fd.set_debug_regs(&self.debug_regs))?;
         refused("events", "KVM_SET_VCPU_EVENTS", fd.set_vcpu_events(&self.events))?;
-        refused("run state", "KVM_SET_MP_STATE", fd.set_mp_state(self.mp_state))
+        refused("run state", "KVM_SET_MP_STATE", fd.set_mp_state(self.mp_state))?;
+        if self.lapic.is_some() {
+            // The guest's watchdog is not to take the time since the cut for a lockup. A guest that
+            // does not use KVM's clock has nothing that could be told.
+            let _ = fd.kvmclock_ctrl();
+        }
+        Ok(())
     }
 
     /// The timer's deadline takes effect only once the local APIC is in its deadline mode.

@@ -146,6 +146,7 @@ pub(crate) fn assert_same(now: &VcpuState, then: &VcpuState) {
     assert_eq!(now.debug_regs, then.debug_regs);
     assert_eq!(now.events, then.events);
     assert_eq!(now.mp_state, then.mp_state);
+    assert_eq!(now.tsc_offset, then.tsc_offset);
     assert_eq!(now.xcrs, then.xcrs);
     assert!(now.xsave == then.xsave, "XSAVE areas differ");
     assert_eq!(now.lapic, then.lapic);

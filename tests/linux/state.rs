@@ -1,0 +1,88 @@
+//! The state of a PC before and after a copy, field by field.
+
+use pincow_vmm::kvm::VcpuState;
+use pincow_vmm::machine::MachineState;
+
+use super::console::Console;
+use crate::Lab;
+
+/// In the flags of a clock: KVM trusts the host's time stamp counter.
+const KVM_CLOCK_TSC_STABLE: u32 = 1 << 1;
+
+/// What goes on by itself: time stamp counter, APERF and MPERF, and clocks of Hyper-V.
+const CLOCKS: [u32; 5] = [0x10, 0xe7, 0xe8, 0x4000_0010, 0x4000_0020];
+/// SYSENTER_ESP and _EIP. On AMD KVM takes 32 bits of them: SYSENTER does not exist there in long
+/// mode, and has 32 bits elsewhere.
+const SYSENTER: [u32; 2] = [0x175, 0x176];
+/// The local APIC's current count.
+const CURRENT_COUNT: std::ops::Range<usize> = 0x390..0x394;
+
+fn same_vcpu(number: usize, now: &VcpuState, then: &VcpuState) {
+    assert_eq!(now.regs, then.regs, "vCPU {number}");
+    assert_eq!(now.sregs, then.sregs, "vCPU {number}");
+    assert_eq!(now.debug_regs, then.debug_regs, "vCPU {number}");
+    assert_eq!(now.events, then.events, "vCPU {number}");
+    assert_eq!(now.mp_state, then.mp_state, "vCPU {number}");
+    assert_eq!(now.xcrs, then.xcrs, "vCPU {number}");
+    assert!(now.xsave == then.xsave, "vCPU {number}: XSAVE areas differ");
+    assert_eq!(now.msrs.len(), then.msrs.len());
+    for (now, then) in now.msrs.iter().zip(&then.msrs) {
+        assert_eq!(now.index, then.index);
+        let (now_value, then_value) = match now.index {
+            index if CLOCKS.contains(&index) => continue,
+            index if SYSENTER.contains(&index) => {
+                (now.value as u32 as u64, then.value as u32 as u64)
+            }
+            _ => (now.value, then.value),
+        };
+        assert_eq!(now_value, then_value, "vCPU {number}: MSR {:#x}", now.index);
+    }
+    let (now, then) = (now.lapic.expect("a local APIC"), then.lapic.expect("a local APIC"));
+    for (offset, (now, then)) in now.regs.iter().zip(&then.regs).enumerate() {
+        if !CURRENT_COUNT.contains(&offset) {
+            assert_eq!(now, then, "vCPU {number}: local APIC, byte {offset:#x}");
+        }
+    }
+}
+
+fn same_machine(now: &MachineState, then: &MachineState) {
+    assert_eq!(now.serial, then.serial);
+    assert_eq!(now.vcpus.len(), then.vcpus.len());
+    for (number, (now, then)) in now.vcpus.iter().zip(&then.vcpus).enumerate() {
+        same_vcpu(number, &now.state, &then.state);
+    }
+    let offsets = now.vcpus.iter().zip(&then.vcpus);
+    let tsc_offsets: Vec<_> =
+        offsets.map(|(now, then)| (now.state.tsc_offset, then.state.tsc_offset)).collect();
+    let (now, then) = (now.pc.as_ref().expect("a PC"), then.pc.as_ref().expect("a PC"));
+    // Where KVM does not trust the host's counter, it moves the distance whenever a vCPU is loaded.
+    let stable = then.chips.clock.flags & KVM_CLOCK_TSC_STABLE != 0;
+    for (number, (now, then)) in tsc_offsets.into_iter().enumerate() {
+        assert!(!stable || now == then, "vCPU {number}: {now:x?} and {then:x?}");
+    }
+    assert_eq!(now.devices, then.devices);
+    assert_eq!(now.chips.pic_master, then.chips.pic_master);
+    assert_eq!(now.chips.pic_slave, then.chips.pic_slave);
+    assert_eq!(now.chips.ioapic, then.chips.ioapic);
+    assert!(now.chips.clock.clock >= then.chips.clock.clock, "the clock goes back");
+    for (now, then) in now.chips.pit.channels.iter().zip(&then.chips.pit.channels) {
+        let mut now = *now;
+        // When the count was loaded, by the host's clock: KVM loads it anew.
+        now.count_load_time = then.count_load_time;
+        assert_eq!(now, *then);
+    }
+}
+
+#[test]
+fn a_copy_has_the_state_of_its_original() {
+    let Some(lab) = Lab::new() else { return };
+    let (guest, console) = lab.boot(&lab.linux("vmlinux", None), 2, Vec::new());
+    for round in 0..5 {
+        console.ask(&guest, "sleep 1");
+        let (snapshot, _) = guest.snapshot().expect("a snapshot");
+        let copy = snapshot.spawn(Console::default().sink()).expect("a copy");
+        let saved = copy.machine().pause().expect("not ended").save().expect("readable");
+        same_machine(&saved, snapshot.state());
+        println!("round {round}: {} MSRs of each vCPU", saved.vcpus[0].state.msrs.len());
+    }
+}
