@@ -31,6 +31,27 @@ fn payloads_that_are_none() {
 }
 
 #[test]
+fn kernels_that_are_none() {
+    let file = |bytes: &[u8]| {
+        let file = NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        file
+    };
+    let kernel = |file: &NamedTempFile, words: &[&str]| {
+        refused(&["run", "--kernel", &file.path().display().to_string()], words);
+    };
+    refused(&["run", "--kernel", "/no/such/kernel"], &["/no/such/kernel", "No such file"]);
+    refused(&["run", "--kernel", "/dev/zero"], &["/dev/zero", "--memory"]);
+    refused(&["run", "--initrd", "/dev/null"], &["--kernel"]);
+    refused(&["run", "--kernel", "a", "b"], &["cannot be used with"]);
+    refused(&["run", "--kernel", "a", "--boot-protocol", "bios"], &["pvh, linux64"]);
+    kernel(&file(b""), &["neither an ELF file (vmlinux) nor a bzImage"]);
+    kernel(&file(b"#!/bin/sh\n"), &["neither an ELF file (vmlinux) nor a bzImage"]);
+    kernel(&file(b"\x1f\x8b\x08\0\0\0\0\0"), &["a gzip file", "unpack it"]);
+    kernel(&file(&pincow_vmm::payload::PAYLOAD[..100]), &["cut off"]);
+}
+
+#[test]
 fn payloads_that_may_not_be_read() {
     if !is_root() {
         return;

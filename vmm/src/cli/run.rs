@@ -85,7 +85,7 @@ struct Json {
 
 pub(super) fn run(args: Args) -> Outcome {
     let rules = args.guest.rules()?;
-    let linux = args.linux.read()?;
+    let linux = args.linux.read(args.guest.memory.0)?;
     let payload = match &args.payload {
         Some(path) => fs::read(path).map_err(Failure::file(path))?,
         None => PAYLOAD.to_vec(),

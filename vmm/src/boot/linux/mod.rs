@@ -2,8 +2,8 @@
 //!
 //! | file | protocol | what the kernel gets |
 //! | --- | --- | --- |
-//! | ELF vmlinux that names a PVH entry | PVH (32-bit) | [`pvh`]: `hvm_start_info` in `rbx` |
-//! | ELF vmlinux | 64-bit | [`zero_page`]: `boot_params` in `rsi` |
+//! | ELF vmlinux that names a PVH entry | PVH (32-bit) | `hvm_start_info` in `rbx` |
+//! | ELF vmlinux | 64-bit | `boot_params` in `rsi` |
 //! | bzImage | 64-bit | the same, with the file's own setup header |
 //!
 //! All checks of a file are made before a byte of it is written. RAM is expected to be zero, as

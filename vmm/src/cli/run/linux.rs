@@ -1,8 +1,8 @@
 //! A Linux guest with its serial console on standard input and output.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
@@ -48,9 +48,9 @@ enum BootProtocol {
 }
 
 impl LinuxArgs {
-    /// Reads the files, if a kernel is named.
-    pub(super) fn read(&self) -> Result<Option<Linux>, Failure> {
-        let read = |path: &PathBuf| fs::read(path).map_err(Failure::file(path));
+    /// Reads the files, if a kernel is named. None can be larger than the guest's memory.
+    pub(super) fn read(&self, memory_bytes: u64) -> Result<Option<Linux>, Failure> {
+        let read = |path: &PathBuf| read_at_most(path, memory_bytes);
         let Some(kernel) = &self.kernel else { return Ok(None) };
         Ok(Some(Linux {
             kernel: read(kernel)?,
@@ -63,6 +63,21 @@ impl LinuxArgs {
             },
         }))
     }
+}
+
+/// A file of at most `most` bytes. A device may have no end.
+fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Failure::file(path))?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Failure::file(path))?;
+    if bytes.len() as u64 > most {
+        let path = path.display();
+        return Err(Failure::Other(format!(
+            "{path}: it is larger than the guest's memory ({most:#x} bytes): give the guest more \
+             (--memory)"
+        )));
+    }
+    Ok(bytes)
 }
 
 /// What the main thread is told.
