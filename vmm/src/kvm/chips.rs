@@ -15,6 +15,9 @@ use super::error::{KvmError, RestoreError};
 use super::state::refused;
 use super::{Host, Vm};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of a `kvm_ioapic_state` before its table, and of the table.
 const IOAPIC_HEADER_LEN: usize = 24;
 const IOAPIC_INPUTS: usize = 24;

@@ -62,3 +62,37 @@ fn registers_survive_saving() {
         Some(SerialRestoreError { found: 65 })
     );
 }
+
+/// Counts how often it was raised.
+struct Counting(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Interrupt for Counting {
+    fn raise(&self) -> io::Result<()> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn more_input_than_the_port_holds_waits_and_comes_in_order() {
+    let raised = Arc::default();
+    let serial = Serial::new(Box::new(io::sink()), Box::new(Counting(Arc::clone(&raised))));
+    serial.write(1, &[1]);
+    let input: Vec<u8> = (0..200).collect();
+    assert_eq!(serial.receive(&input), 200);
+    assert_ne!(raised.load(std::sync::atomic::Ordering::Relaxed), 0);
+    let mut got = Vec::new();
+    loop {
+        let mut status = [0];
+        serial.read(5, &mut status);
+        if status[0] & 1 == 0 {
+            break;
+        }
+        let mut byte = [0];
+        serial.read(0, &mut byte);
+        got.push(byte[0]);
+    }
+    assert_eq!(got, input);
+    let most: usize = (0..100).map(|_| serial.receive(&[0; 100])).sum();
+    assert_eq!(most, 64 + WAITING_MOST, "the rest waits where it comes from");
+}
