@@ -79,10 +79,15 @@ impl Vm {
     /// Turns what `event` counts into edges on input `irq` (KVM_IRQFD). What it has counted before
     /// comes at once.
     ///
+    /// An edge is two steps of a kernel thread, up and down. A state that was saved in between has the
+    /// input up for ever when it is restored, and the next edge is none (`ioapic_set_irq` takes it for
+    /// the same one). So the input is put down first; what it had to say is in the local APIC by then.
+    ///
     /// # Errors
     ///
     /// What KVM answered, e.g. that the machine has no interrupt controllers.
     pub fn connect(&self, event: &EventFd, irq: u32) -> Result<(), KvmError> {
+        self.fd.set_irq_line(irq, false).map_err(KvmError::of("KVM_IRQ_LINE"))?;
         self.fd.register_irqfd(event, irq).map_err(KvmError::of("KVM_IRQFD"))
     }
 

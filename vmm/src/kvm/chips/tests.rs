@@ -115,11 +115,40 @@ fn an_event_becomes_an_interrupt_also_when_it_came_before_it_was_connected() {
     }
 }
 
+/// A state that was saved in the middle of an edge must not swallow the next one.
+#[test]
+fn an_edge_that_was_under_way_at_the_cut_does_not_hide_the_next() {
+    let Some(host) = host() else { return };
+    let (vm, vcpus) = machine(&host);
+    let enabled = {
+        let fd = vcpus[0].lock();
+        let mut lapic = fd.get_lapic().unwrap();
+        lapic.regs[0xf1] |= 1;
+        fd.set_lapic(&lapic).unwrap();
+        lapic
+    };
+    let mut state = vm.save_chips().unwrap();
+    state.ioapic.redirections[INPUT as usize] = u64::from(VECTOR);
+    state.ioapic.asserted = 1 << INPUT;
+    vm.restore_chips(&state).unwrap();
+    assert!(is_pending(&vcpus[0]), "the interrupt that was under way is lost");
+    vcpus[0].lock().set_lapic(&enabled).unwrap();
+    assert!(!is_pending(&vcpus[0]));
+    let event = EventFd::new(EFD_NONBLOCK).unwrap();
+    vm.connect(&event, INPUT).unwrap();
+    event.write(1).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_pending(&vcpus[0]) {
+        assert!(Instant::now() < deadline, "the next interrupt is lost");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_machine_without_chips_has_no_inputs() {
     let Some(host) = host() else { return };
     let vm = Vm::new(&host).unwrap();
     let event = EventFd::new(EFD_NONBLOCK).unwrap();
     let error = vm.connect(&event, INPUT).unwrap_err();
-    assert_eq!(error.call, "KVM_IRQFD");
+    assert_eq!(error.call, "KVM_IRQ_LINE");
 }
