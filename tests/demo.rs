@@ -34,6 +34,16 @@ fn the_demo_keeps_its_promises() {
     for path in ["/clone_us/p50", "/clone_us/p99", "/fork_us/p50", "/fork_us/p99"] {
         assert!(number(path) > 0.0, "{path}: {report}");
     }
+    for path in ["/transfers_in_flight_at_fork/p50", "/io/requests_in_flight"] {
+        assert!(number(path) > 0.0, "{path}: {report}");
+    }
+    assert!(
+        number("/transfers_in_flight_at_fork/p50") <= number("/transfers_in_flight_at_fork/max")
+    );
+    assert_eq!((number("/io/forks"), number("/io/forks_ok")), (8.0, 8.0));
+    for path in ["/io/completed_in_parents", "/io/reissued_in_children"] {
+        assert_eq!(number(path), number("/io/requests_in_flight"), "{path}: {report}");
+    }
     for path in ["/frames/shared", "/frames/private", "/frames/copied", "/frames/reused"] {
         assert!(number(path) > 0.0, "{path}: {report}");
     }
@@ -51,7 +61,9 @@ fn guests_with_several_vcpus_and_other_rules_are_shown_too() {
     for rules in ["exclusive", "mapcount"] {
         let args = ["demo", "--vcpus", "2", "--clones", "4", "--forks", "2", "--unsafe", "--rules"];
         let ran = Pincow::new(&[&args[..], &[rules]].concat()).run();
-        assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+        // What is known of `mapcount` may show, and is an error then.
+        let found = rules == "mapcount" && ran.stdout.contains("VIOLATION");
+        assert_eq!(ran.status, Some(i32::from(found)), "{}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("4 of 4"), "{}", ran.stdout);
         assert!(ran.stdout.contains("2 of 2"), "{}", ran.stdout);
         assert_eq!(ran.stdout.contains("is known for"), rules == "mapcount", "{}", ran.stdout);

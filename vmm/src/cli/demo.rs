@@ -16,7 +16,10 @@ use crate::demo::{self, Audience, MemoryUse, Plan, Report};
 /// The first guest fills a table of 16 MiB and is snapshotted. Each clone changes its own part and
 /// reports a checksum of all, which the host compares with its own. Then the running guest is forked,
 /// the child again, and so on; after each fork both sides go on writing and are verified page by
-/// page. Exit status 0 only if all was well.
+/// page. Last, a guest that keeps up to 32 transfers of its disk in flight is forked, and none of them is
+/// waited for: the parent sees them complete, the child issues them again on its own disk, and each
+/// verifies its memory and reads its disk back. The disk is a temporary file (TMPDIR) without a name.
+/// Exit status 0 only if all was well.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -47,10 +50,40 @@ struct Json<'a> {
     forked_mid_run: u32,
     violations: usize,
     violations_list: &'a [String],
+    transfers_in_flight_at_fork: Count,
+    io: Io,
     frames: Frames,
     clone_us: Spread,
     fork_us: Spread,
     memory_bytes: MemoryUse,
+}
+
+/// The middle and the largest of some numbers.
+#[derive(Clone, Copy, Serialize)]
+struct Count {
+    p50: usize,
+    max: usize,
+}
+
+impl Count {
+    fn of(numbers: &[usize]) -> Self {
+        let mut numbers = numbers.to_vec();
+        numbers.sort_unstable();
+        let p50 = numbers.get(numbers.len().saturating_sub(1) / 2).copied().unwrap_or(0);
+        Self { p50, max: numbers.last().copied().unwrap_or(0) }
+    }
+}
+
+/// Forks with disk transfers in flight.
+#[derive(Serialize)]
+struct Io {
+    forks: usize,
+    forks_ok: u32,
+    forks_refused: u32,
+    requests_in_flight: u64,
+    completed_in_parents: u64,
+    reissued_in_children: u64,
+    direct: bool,
 }
 
 #[derive(Serialize)]
@@ -78,6 +111,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         forks: args.forks,
     };
     let report = demo::run(&host, &plan, &mut Progress::new())?;
+    report.io.notes.iter().for_each(|note| eprintln!("pincow: {note}"));
     let mut out = Output::new();
     match args.json {
         true => out.json(&json(args, &report))?,
@@ -85,7 +119,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let well = report.violations.is_empty()
         && report.clones_ok == args.clones
-        && report.forks_ok == args.forks;
+        && report.forks_ok == args.forks
+        && report.io.forks_ok as usize == report.io.in_flight.len();
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -100,6 +135,16 @@ fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
         forked_mid_run: report.forked_mid_run,
         violations: report.violations.len(),
         violations_list: &report.violations,
+        transfers_in_flight_at_fork: Count::of(&report.io.in_flight),
+        io: Io {
+            forks: report.io.in_flight.len(),
+            forks_ok: report.io.forks_ok,
+            forks_refused: report.io.refused,
+            requests_in_flight: report.io.requests,
+            completed_in_parents: report.io.completed,
+            reissued_in_children: report.io.reissued,
+            direct: report.io.direct,
+        },
         frames: Frames {
             shared: report.shared_frames,
             private: report.private_frames,
@@ -143,6 +188,7 @@ fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
         "frames   {} shared and {} private with all clones alive; {} writes copied, {} reused in place",
         report.shared_frames, report.private_frames, report.copied, report.reused
     )?;
+    io_line(to, report)?;
     for violation in &report.violations {
         writeln!(to, "VIOLATION {violation}")?;
     }
@@ -150,6 +196,25 @@ fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
         writeln!(to, "note     {rules} is known for {}", args.guest.known_findings())?;
     }
     writeln!(to, "verdict  {}", verdict(report))
+}
+
+fn io_line(to: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let io = &report.io;
+    let Count { p50, max } = Count::of(&io.in_flight);
+    match io.in_flight.len() {
+        0 if io.refused > 0 => writeln!(
+            to,
+            "io       {} forks with disk transfers in flight were refused, as these rules say",
+            io.refused
+        ),
+        0 => writeln!(to, "io       not shown"),
+        forks => writeln!(
+            to,
+            "io       {p50} transfers in flight at the fork (p50; max {max}); parents saw {} of {} requests \
+             complete, children issued {} again; {} of {forks} left both disks right",
+            io.completed, io.requests, io.reissued, io.forks_ok
+        ),
+    }
 }
 
 fn verdict(report: &Report) -> String {

@@ -1,9 +1,11 @@
-//! The main job, shown and checked: a guest is booted, snapshotted, cloned and forked while it runs.
+//! The main job, shown and checked: a guest is booted, snapshotted, cloned and forked while it runs;
+//! another is forked with disk transfers in flight.
 //!
 //! Nothing is taken on trust: what guests report is compared with what the host computes, what they
 //! hold with what they say that they wrote, the counts with a walk of all holders, and the memory
 //! with the kernel's own accounting.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +22,12 @@ use crate::payload::PAYLOAD;
 
 mod clones;
 mod forks;
+mod io;
 mod memory;
 #[cfg(test)]
 mod tests;
 
+pub use io::IoReport;
 pub use memory::MemoryUse;
 
 /// What the demo does.
@@ -37,7 +41,7 @@ pub struct Plan {
     pub rules: Rules,
     /// Clones of the snapshot, all alive at the same time.
     pub clones: u32,
-    /// Forks of the running guest, each of the child before.
+    /// Forks of the running guest, each of the child before; and as many of one that uses its disk.
     pub forks: u32,
 }
 
@@ -79,6 +83,8 @@ pub struct Report {
     pub fork_times: Vec<Duration>,
     /// What the clones cost.
     pub memory: MemoryUse,
+    /// Forks with disk transfers in flight.
+    pub io: IoReport,
 }
 
 /// The demo could not be shown.
@@ -105,6 +111,17 @@ pub enum DemoError {
         vcpus: u32,
         /// What it needs.
         least: u64,
+    },
+    /// There is no place for a disk.
+    #[error(
+        "the demo's disk, a temporary file, could not be made in {}: {reason}: name a folder that can \
+         be written (TMPDIR)", folder.display()
+    )]
+    Disk {
+        /// Where it was tried first.
+        folder: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The kernel's own accounting could not be read.
     #[error("reading the kernel's accounting of memory: {0}")]
@@ -135,6 +152,7 @@ pub fn run(
     clones::show(&snapshot, plan, audience, &mut report)?;
     drop(snapshot);
     forks::show(root, plan, audience, &mut report)?;
+    io::show(host, plan, audience, &mut report)?;
     Ok(report)
 }
 

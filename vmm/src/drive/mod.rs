@@ -1,4 +1,4 @@
-//! Driving the embedded payload: commands, control pages, and the churn that verifies itself.
+//! Driving the embedded payload: commands, control pages, and the churn and the storm that verify themselves.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,10 @@ use crate::guest::Guest;
 use crate::machine::Stopped;
 
 mod churn;
+mod storm;
 
 pub use churn::{Churn, Mismatch};
+pub use storm::{Storm, StormEnd};
 
 /// How long a guest may take for anything. Long enough for a slow nested host.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +57,12 @@ pub enum DriveError {
         address: u64,
         /// Why not.
         source: GuestMemoryError,
+    },
+    /// Its storm makes no progress.
+    #[error("the storm did not get past {at} transfers in {PATIENCE:?}")]
+    StormStuck {
+        /// How many have ended.
+        at: u64,
     },
     /// It makes no progress.
     #[error("the churn of vCPU {vcpu} did not get past page {at} in {PATIENCE:?}")]

@@ -93,6 +93,8 @@ pub struct Cut {
     pub parked_at: Vec<ParkedAt>,
     /// Transfers of its disks that the kernel had and had not finished.
     pub transfers_in_flight: usize,
+    /// Requests to its disks that were taken and not answered: those that a child issues again.
+    pub requests_in_flight: usize,
 }
 
 impl Cut {
@@ -204,6 +206,7 @@ impl Guest {
         let paused = self.machine.pause()?;
         let mut parked = self.disks.iter().map(GuestDisk::park).collect::<Result<Vec<_>, _>>()?;
         let transfers_in_flight = parked.iter_mut().map(ParkedDisk::in_flight).sum();
+        let requests_in_flight = parked.iter().map(ParkedDisk::requests_in_flight).sum();
         let machine = paused.save()?;
         let disk = |disk: &ParkedDisk<'_>| Ok((disk.save(), copy(disk)?));
         let disks = parked.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
@@ -211,7 +214,8 @@ impl Guest {
         let parked_at = paused.parked_at().to_vec();
         drop(parked);
         drop(paused);
-        let cut = Cut { pause: begun.elapsed(), parked_at, transfers_in_flight };
+        let pause = begun.elapsed();
+        let cut = Cut { pause, parked_at, transfers_in_flight, requests_in_flight };
         Ok((shared, Saved { machine, disks }, cut))
     }
 

@@ -220,6 +220,11 @@ impl ParkedDisk<'_> {
         self.worker.ports().engine.in_flight()
     }
 
+    /// Requests that were taken and not answered.
+    pub(super) fn requests_in_flight(&self) -> usize {
+        self.worker.requests_in_flight()
+    }
+
     pub(super) fn save(&self) -> SavedDisk {
         SavedDisk {
             registers: self.disk.registers.save(),
