@@ -41,6 +41,41 @@ impl DiskImage {
     }
 }
 
+/// A snapshot of which all that can fail is done. The disk has not changed, and does not if this is
+/// dropped.
+#[derive(Debug)]
+#[must_use = "nothing has happened before `commit`"]
+pub struct PlannedSnapshot<'a> {
+    disk: &'a Disk,
+    /// For a disk that was written in place until now.
+    store: Option<Arc<Store>>,
+}
+
+impl PlannedSnapshot<'_> {
+    /// Freezes the disk as it is now. It goes on above.
+    #[must_use]
+    pub fn commit(self) -> DiskImage {
+        self.disk.cut(self.store)
+    }
+}
+
+/// The same of a fork.
+#[derive(Debug)]
+#[must_use = "nothing has happened before `commit`"]
+pub struct PlannedFork<'a> {
+    snapshot: PlannedSnapshot<'a>,
+    /// The child's. Disks that are only read have none.
+    child: Option<Arc<Store>>,
+}
+
+impl PlannedFork<'_> {
+    /// Makes the child, which begins as the disk is now, in the same cut for both.
+    #[must_use]
+    pub fn commit(self) -> Disk {
+        self.snapshot.commit().born(self.child)
+    }
+}
+
 impl Disk {
     /// Freezes the disk as it is, in an image, and goes on above.
     ///
@@ -50,8 +85,7 @@ impl Disk {
     ///
     /// [`DiskError::Scratch`]; the disk is as before.
     pub fn snapshot(&self) -> Result<DiskImage, DiskError> {
-        let store = self.plan_cut()?;
-        Ok(self.cut(store))
+        Ok(self.plan_snapshot()?.commit())
     }
 
     /// Makes a child that begins as this disk is, in the same cut for both.
@@ -62,16 +96,30 @@ impl Disk {
     /// # Errors
     ///
     /// [`DiskError::Scratch`]; the disk is as before.
-    pub fn fork(&self) -> Result<Disk, DiskError> {
-        let store = self.plan_cut()?;
-        let child = (!self.shared.read_only).then(|| self.shared.new_store()).transpose()?;
-        Ok(self.cut(store).born(child))
+    pub fn fork(&self) -> Result<Self, DiskError> {
+        Ok(self.plan_fork()?.commit())
     }
 
-    /// All that can fail about a cut: a disk that was written in place needs a store from now on.
-    fn plan_cut(&self) -> Result<Option<Arc<Store>>, DiskError> {
+    /// Does all that can fail about a [snapshot](Self::snapshot), for a cut of which the disk is a part.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Scratch`].
+    pub fn plan_snapshot(&self) -> Result<PlannedSnapshot<'_>, DiskError> {
         let in_place = !self.shared.read_only && self.shared.state.lock().store.is_none();
-        in_place.then(|| self.shared.new_store()).transpose()
+        let store = in_place.then(|| self.shared.new_store()).transpose()?;
+        Ok(PlannedSnapshot { disk: self, store })
+    }
+
+    /// Does all that can fail about a [fork](Self::fork).
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Scratch`].
+    pub fn plan_fork(&self) -> Result<PlannedFork<'_>, DiskError> {
+        let snapshot = self.plan_snapshot()?;
+        let child = (!self.shared.read_only).then(|| self.shared.new_store()).transpose()?;
+        Ok(PlannedFork { snapshot, child })
     }
 
     /// The cut itself, which cannot fail.

@@ -98,7 +98,7 @@ mod usage;
 
 pub use error::DiskError;
 pub use flush::{Flush, FlushProgress, FlushStep};
-pub use fork::DiskImage;
+pub use fork::{DiskImage, PlannedFork, PlannedSnapshot};
 pub use geometry::{ClusterSize, SECTOR_BYTES};
 pub use handle::Disk;
 pub use options::DiskOptions;

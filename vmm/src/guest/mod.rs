@@ -6,8 +6,9 @@
 //! park the vCPUs            every exit completed; the fault thread keeps running
 //! park the disks            each between two completions; their transfers go on
 //!   copy their state        registers, queues and requests in flight, without the bytes
-//!   fork the disks          what was complete at this moment
+//!   plan the disks' forks   all that can fail about them
 //!   fork the memory         plan, prepare the child, protect the parent, commit
+//!   fork the disks          what was complete at this moment
 //! let the parent go on      this ends the pause
 //! make the child's machine  from the copied state, over the child's memory
 //! let the child go on       where the parent was
@@ -26,7 +27,7 @@ use pincow_mmu::rules::Rules;
 use crate::boot::linux::Linux;
 use crate::devices::Line;
 use crate::devices::serial::{SerialSink, nowhere};
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
 use crate::kvm::Host;
 use crate::machine::{BusDevice, GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
 use crate::virtio::blk::{BlkCounts, Policy};
@@ -182,7 +183,8 @@ impl Guest {
     /// When the guest has ended, the rule set refuses because of a pinned page, or the host has no
     /// room. This guest goes on in any case.
     pub fn fork(&self, serial: SerialSink) -> Result<(Self, Cut), GuestError> {
-        let (space, saved, cut) = self.cut(TrapSpace::fork, |disk| disk.fork())?;
+        let (space, saved, cut) =
+            self.cut(TrapSpace::fork, ParkedDisk::plan_fork, PlannedFork::commit)?;
         let child = Self::resume(&self.realm, space, serial, saved)?;
         Ok((child, cut))
     }
@@ -192,15 +194,18 @@ impl Guest {
     /// # Errors
     /// As [`fork`](Self::fork).
     pub fn snapshot(&self) -> Result<(Snapshot, Cut), GuestError> {
-        let (image, saved, cut) = self.cut(TrapSpace::snapshot, |disk| disk.snapshot())?;
+        let (image, saved, cut) =
+            self.cut(TrapSpace::snapshot, ParkedDisk::plan_snapshot, PlannedSnapshot::commit)?;
         Ok((Snapshot::new(Arc::clone(&self.realm), image, saved), cut))
     }
 
-    /// Shares the memory and the disks and copies the rest, while nobody writes. Transfers go on.
-    fn cut<T, D>(
-        &self,
+    /// Shares the memory and the disks and copies the rest, while nobody writes. Transfers go on. The
+    /// memory is shared when nothing else can fail any more.
+    fn cut<'a, T, P, D>(
+        &'a self,
         share: impl FnOnce(&TrapSpace) -> Result<T, SpaceError>,
-        copy: impl Fn(&ParkedDisk<'_>) -> Result<D, DiskError>,
+        plan: impl Fn(&ParkedDisk<'a>) -> Result<P, DiskError>,
+        commit: impl Fn(P) -> D,
     ) -> Result<(T, Saved<D>, Cut), GuestError> {
         let begun = Instant::now();
         let paused = self.machine.pause()?;
@@ -208,9 +213,10 @@ impl Guest {
         let transfers_in_flight = parked.iter_mut().map(ParkedDisk::in_flight).sum();
         let requests_in_flight = parked.iter().map(ParkedDisk::requests_in_flight).sum();
         let machine = paused.save()?;
-        let disk = |disk: &ParkedDisk<'_>| Ok((disk.save(), copy(disk)?));
-        let disks = parked.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
+        let disk = |disk: &ParkedDisk<'a>| Ok((disk.save(), plan(disk)?));
+        let planned = parked.iter().map(disk).collect::<Result<Vec<_>, GuestDiskError>>()?;
         let shared = share(&self.space)?;
+        let disks = planned.into_iter().map(|(state, planned)| (state, commit(planned))).collect();
         let parked_at = paused.parked_at().to_vec();
         drop(parked);
         drop(paused);

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::boot::linux::layout::virtio_place;
 use crate::devices::Line;
-use crate::disk::{Disk, DiskError, DiskImage};
+use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
 use crate::io::{Engine, Uring, UringError};
 use crate::machine::{BusDevice, Wire};
 use crate::virtio::blk::{
@@ -214,7 +214,7 @@ impl GuestDisk {
     }
 }
 
-impl ParkedDisk<'_> {
+impl<'p> ParkedDisk<'p> {
     /// Transfers that the kernel has and has not finished.
     pub(super) fn in_flight(&mut self) -> usize {
         self.worker.ports().engine.in_flight()
@@ -238,12 +238,12 @@ impl ParkedDisk<'_> {
     }
 
     /// The disk for a child: what was complete at this moment.
-    pub(super) fn fork(&self) -> Result<Disk, DiskError> {
-        self.disk.disk.fork()
+    pub(super) fn plan_fork(&self) -> Result<PlannedFork<'p>, DiskError> {
+        self.disk.disk.plan_fork()
     }
 
     /// The disk for a snapshot.
-    pub(super) fn snapshot(&self) -> Result<DiskImage, DiskError> {
-        self.disk.disk.snapshot()
+    pub(super) fn plan_snapshot(&self) -> Result<PlannedSnapshot<'p>, DiskError> {
+        self.disk.disk.plan_snapshot()
     }
 }

@@ -23,6 +23,7 @@ use crate::virtio::test_driver::{self, Ring};
 
 mod doorbells;
 mod flush;
+mod refused;
 
 const MEMORY: u64 = 16 << 20;
 /// Where the driver has its rings, requests and data.
