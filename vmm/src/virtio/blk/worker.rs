@@ -77,6 +77,8 @@ struct Running<T> {
     left: usize,
     /// One of them did not do all it should.
     failed: bool,
+    /// The file system does not know how to.
+    unsupported: bool,
     bounce: Option<Bounce>,
     ticket: T,
 }

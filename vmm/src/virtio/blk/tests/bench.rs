@@ -126,10 +126,10 @@ impl DiskPort for FileDisk {
     fn begin(&mut self, operation: Operation<'_>) -> Result<Plan<()>, PortError> {
         self.open += 1;
         let other = |offset, kind| Piece::Other { file: self.file.clone(), offset, kind };
-        let zeroed = |ranges: &[ZeroedRange]| {
+        let zeroed = |ranges: &[ZeroedRange], kind: fn(u64) -> Action| {
             let piece = |range: &ZeroedRange| {
                 let len_bytes = u64::from(range.sectors) * 512;
-                (len_bytes > 0).then(|| other(range.sector * 512, Action::PunchHole { len_bytes }))
+                (len_bytes > 0).then(|| other(range.sector * 512, kind(len_bytes)))
             };
             ranges.iter().filter_map(piece).collect()
         };
@@ -137,7 +137,12 @@ impl DiskPort for FileDisk {
             Operation::Read { sector, sectors } => self.data(sector, sectors, true),
             Operation::Write { sector, sectors } => self.data(sector, sectors, false),
             Operation::Flush => vec![other(0, Action::Sync)],
-            Operation::Discard(ranges) | Operation::WriteZeroes(ranges) => zeroed(ranges),
+            Operation::Discard(ranges) => {
+                zeroed(ranges, |len_bytes| Action::PunchHole { len_bytes })
+            }
+            Operation::WriteZeroes(ranges) => {
+                zeroed(ranges, |len_bytes| Action::ZeroRange { len_bytes })
+            }
         };
         if self.lies {
             pieces.pop();

@@ -103,6 +103,26 @@ fn discard_write_zeroes_and_the_identifier_work() {
 }
 
 #[test]
+fn file_systems_that_cannot_zero_or_discard_are_got_along_with() {
+    // The request, how often the file system refuses, the status, and whether zeros are there.
+    for (kind, refusals, status, zeros) in [(13, 1, 0, true), (13, 2, 2, false), (11, 1, 2, false)]
+    {
+        let mut bench = Bench::new();
+        let range = [64_u64.to_le_bytes(), 16_u64.to_le_bytes()].concat();
+        bench.fill(DATA, &range);
+        bench.control.fail(refusals, libc::EOPNOTSUPP);
+        bench.request(0, (kind, 0), &[(DATA, 16)], false);
+        assert_eq!(bench.answers(1), [(0, 1)]);
+        assert_eq!(bench.status(0), status, "{kind} {refusals}");
+        let expected = if zeros { vec![0; 8192] } else { original(64, 8192) };
+        assert!(bench.on_disk(64, 8192) == expected, "{kind} {refusals}");
+        bench.read(8, 0, &[(DATA, 512)]);
+        bench.answers(1);
+        assert_eq!(bench.status(8), 0);
+    }
+}
+
+#[test]
 fn answers_come_in_the_order_of_completions_and_pins_end_with_them() {
     let mut bench = Bench::new();
     bench.control.hold();

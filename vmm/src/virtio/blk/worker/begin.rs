@@ -169,7 +169,11 @@ where
             self.bounced += bounce.len_bytes();
             self.counts.bounced += 1;
         }
-        self.launch(order, Running { left: 0, failed, bounce, ticket }, transfers);
+        self.launch(
+            order,
+            Running { left: 0, failed, unsupported: false, bounce, ticket },
+            transfers,
+        );
     }
 
     /// What an operation goes on with: pieces of the disk's own. Its guest's memory is left alone.
@@ -177,7 +181,7 @@ where
         let Plan { pieces, ticket } = plan;
         let transfers: Option<Vec<_>> = pieces.into_iter().map(of_the_disk).collect();
         let failed = transfers.is_none();
-        let running = Running { left: 0, failed, bounce, ticket };
+        let running = Running { left: 0, failed, unsupported: false, bounce, ticket };
         self.launch(order, running, transfers.unwrap_or_default());
     }
 

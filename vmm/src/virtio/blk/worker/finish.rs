@@ -5,7 +5,7 @@ use std::mem;
 use vm_memory::GuestMemory;
 
 use super::{BlkWorker, Part, Running};
-use crate::io::{Completion, Engine, Transfer};
+use crate::io::{Buffers, Completion, Engine, Kind as Action, Transfer};
 use crate::virtio::blk::bounce::Bounce;
 use crate::virtio::blk::ports::{DiskPort, Pinner, Progress};
 use crate::virtio::blk::request::{Kind, Status};
@@ -50,11 +50,35 @@ where
                 let (file, rest) = (file.clone(), buffers.slice(moved..wanted));
                 self.unsent.push_back(Transfer { id, file, offset, kind, buffers: rest });
             }
+            Err(error)
+                if error.raw_os_error() == Some(libc::EOPNOTSUPP)
+                    && matches!(part.kind, Action::ZeroRange { .. } | Action::PunchHole { .. }) =>
+            {
+                self.unsupported(id);
+            }
             // An error; or the file ends where the disk says that there are sectors.
             Ok(_) | Err(_) => self.part_ended(id, false),
         }
         // The pins of this part end here.
         drop(buffers);
+    }
+
+    /// The file system does not know an operation. Where zeros cannot be had with their storage, they
+    /// are had without; where neither, the driver is told, and writes zeros itself.
+    fn unsupported(&mut self, id: u64) {
+        let Some(part) = self.parts.get_mut(&id) else { return };
+        if let (Action::ZeroRange { len_bytes }, false) = (part.kind, self.resetting) {
+            part.kind = Action::PunchHole { len_bytes };
+            let Part { ref file, offset, kind, .. } = *part;
+            let (file, buffers) = (file.clone(), Buffers::empty());
+            self.unsent.push_back(Transfer { id, file, offset, kind, buffers });
+            return;
+        }
+        let job = self.jobs.get_mut(&part.order);
+        if let Some(running) = job.and_then(|job| job.running.as_mut()) {
+            running.unsupported = true;
+        }
+        self.part_ended(id, false);
     }
 
     /// One transfer of a request has ended, or was never sent.
@@ -73,13 +97,15 @@ where
     /// All transfers of a request have ended, so far.
     pub(super) fn job_ended(&mut self, order: u64) {
         let Some(job) = self.jobs.get_mut(&order) else { return };
-        let Some(Running { failed, bounce, ticket, .. }) = job.running.take() else { return };
+        let Some(running) = job.running.take() else { return };
+        let Running { failed, unsupported, bounce, ticket, .. } = running;
+        let failure = if unsupported { Status::Unsupported } else { Status::IoError };
         match self.ports.disk.end(ticket, !failed) {
             Ok(Progress::Over) if !failed => self.job_over(order, bounce, Status::Ok),
-            Ok(Progress::Over) | Err(_) => self.job_over(order, bounce, Status::IoError),
+            Ok(Progress::Over) | Err(_) => self.job_over(order, bounce, failure),
             Ok(Progress::More(plan)) => self.go_on(order, bounce, plan),
             Ok(Progress::Busy(ticket)) => {
-                job.running = Some(Running { left: 0, failed, bounce, ticket });
+                job.running = Some(Running { left: 0, failed, unsupported, bounce, ticket });
                 self.stalled.push_back(order);
             }
         }
