@@ -24,14 +24,14 @@ pub(super) const HELP: &str = "  ping                     ask the guest whether 
   sum FIRST PAGES          checksum of pages
   read ADDRESS             one word
   write ADDRESS VALUE      one word
-  disk N                   set disk N up (the first one is 0), before anything else is done with it
+  disk N                   set disk N up (the first one is 0), before anything else with it
   load N SECTOR SECTORS ADDRESS        read sectors of disk N into memory
   save N SECTOR SECTORS ADDRESS        write them from memory
-  begin-load N SECTOR SECTORS ADDRESS  the same, and the answer comes at once:
-  begin-save N SECTOR SECTORS ADDRESS  the number of a request that is in flight
+  begin-load N SECTOR SECTORS ADDRESS  the same, answered at once: a request is in flight
+  begin-save N SECTOR SECTORS ADDRESS  the same
   ended N                  a request that has ended, if there is one
   zero N SECTOR SECTORS    fill sectors with zeros
-  discard N SECTOR SECTORS say that sectors are not needed any more
+  discard N SECTOR SECTORS  say that sectors are not needed any more
   flush N                  make durable what was written
   fork                     fork the guest as it is; the child is the next number
   guests                   list the guests
