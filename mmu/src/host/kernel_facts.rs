@@ -103,6 +103,7 @@ impl Scene {
                 }
                 None => {}
             }
+            self.window.wake(Run::one(Gfn(gfn)));
             kind
         })
     }
@@ -175,6 +176,7 @@ fn an_absent_page_traps_until_it_is_filled_and_is_protected_then() {
         let again = scene.event(Duration::from_secs(5)).expect("the retried write traps");
         assert!(again.protected);
         scene.window.unprotect(Run::one(Gfn(9)));
+        scene.window.wake(Run::one(Gfn(9)));
         assert_eq!(writer.join().expect("writer"), 0xCD);
     });
     assert_eq!(scene.kind_of(8, true), Some(Kind::Protected));
@@ -253,6 +255,7 @@ fn accesses_of_the_kernel_trap_as_well() {
         let event = scene.event(Duration::from_secs(5)).expect("read(2) into the window traps");
         assert!(event.protected);
         scene.window.unprotect(Run::one(Gfn(0)));
+        scene.window.wake(Run::one(Gfn(0)));
         reader.join().expect("reader").expect("read");
     });
     assert_eq!(load(&scene.window, 0, 0), 0);

@@ -80,12 +80,12 @@ impl Uffd {
         unsafe { self.request(sys::IOCTL_REGISTER, &mut register) }
     }
 
-    /// Makes writes to the range trap, or lifts that and wakes who waits.
+    /// Makes writes to the range trap, or lifts that. Wakes nobody.
     pub(super) fn write_protect(&self, start: usize, len: usize, on: bool) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
-        let mode = if on { sys::WRITEPROTECT_MODE_WP } else { 0 };
+        let mode = if on { sys::WRITEPROTECT_MODE_WP } else { sys::WRITEPROTECT_MODE_DONTWAKE };
         let mut protect = sys::WriteProtect { range: range(start, len), mode };
         // SAFETY: `WriteProtect` has the layout that UFFDIO_WRITEPROTECT reads. Protection changes
         // no byte of the range.

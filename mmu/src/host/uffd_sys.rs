@@ -26,6 +26,7 @@ pub(super) const REGISTER_MODE_MISSING: u64 = 1 << 0;
 pub(super) const REGISTER_MODE_WP: u64 = 1 << 1;
 /// Write-protect: set (without it: lift, and wake).
 pub(super) const WRITEPROTECT_MODE_WP: u64 = 1 << 0;
+pub(super) const WRITEPROTECT_MODE_DONTWAKE: u64 = 1 << 1;
 /// Copy: the new page is write-protected.
 pub(super) const COPY_MODE_WP: u64 = 1 << 1;
 

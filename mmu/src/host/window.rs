@@ -94,8 +94,8 @@ impl Window {
             .map_err(|source| self.error("UFFDIO_WRITEPROTECT", run, source))
     }
 
-    /// Lets writes through and wakes. Where nothing is registered any more, nobody waits for more
-    /// than to be woken.
+    /// Lets writes through. Who waits is woken by whoever answers the fault, once all of it is done.
+    /// Where nothing is registered any more, nobody waits for more than to be woken.
     pub(super) fn unprotect(&self, run: Run) {
         let (start, len) = (self.start(run), run.len_bytes());
         while let Err(error) = self.family.uffd.write_protect(start, len, false) {

@@ -11,7 +11,9 @@ use crate::table::{Entry, Mapped};
 
 impl<B: Backing> AddressSpace<B> {
     /// Answers an access that trapped: brings the page back if it was evicted and, for a write,
-    /// makes it writable, in place or as a copy, as the rules say. Wakes whoever waits.
+    /// makes it writable, in place or as a copy, as the rules say. The caller, once it has nothing
+    /// of this space any more, wakes whoever waits: what a guest does next must not find its monitor
+    /// still busy with what it did before.
     ///
     /// # Errors
     /// [`SpaceError::Wait`] when the rule set lets writers wait for pins: try again when pins were
@@ -29,7 +31,6 @@ impl<B: Backing> AddressSpace<B> {
         if state.held.table.get(gfn) == before {
             self.show_again(before, gfn);
         }
-        self.family.backing().wake(&self.window, Run::one(gfn));
         Ok(())
     }
 
