@@ -81,7 +81,8 @@ pub trait Backing: Send + Sync + 'static {
     /// may be among it.
     fn protect(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
 
-    /// Lifts the protection of `run`. Wakes who waits there.
+    /// Lifts the protection of `run`. Need not wake anybody: each access that waits has a fault of its
+    /// own, and is woken when that is answered.
     fn unprotect(&self, window: &Self::Window, run: Run);
 
     /// Makes `run` trap on every access, and on writes once it is present again.
@@ -114,6 +115,7 @@ pub trait Backing: Send + Sync + 'static {
     /// How many host mappings the budget still has.
     fn free_mappings(&self) -> usize;
 
-    /// A reference was let go: accesses that waited for pins may be tried again.
+    /// A pin was let go: accesses that waited for pins may be tried again. Called where the rules let
+    /// writers wait.
     fn pins_changed(&self) {}
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use crate::alias::{Aliases, WeakAliases};
 use crate::backing::{Backing, BackingError};
 use crate::count::{Holder, Tally};
 use crate::gfn::{Gfn, Run};
@@ -55,6 +56,7 @@ impl<B: Backing> WeakMember<B> {
 /// ```
 /// Nobody who holds any of them touches a window: the fault that this may raise needs a space.
 pub struct Family<B: Backing> {
+    me: Weak<Self>,
     backing: Arc<B>,
     rules: Rules,
     pages: u32,
@@ -73,7 +75,8 @@ impl<B: Backing> Family<B> {
     /// A family without members, whose guests have `pages` frames and follow `rules`.
     #[must_use]
     pub fn new(backing: Arc<B>, rules: Rules, pages: u32) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             backing,
             rules,
             pages,
@@ -158,6 +161,12 @@ impl<B: Backing> Family<B> {
         Arc::clone(self.pool.read().layer(id))
     }
 
+    /// The aliases of a layer that an entry names, for pins.
+    pub(crate) fn aliases(&self, id: LayerId) -> WeakAliases<B> {
+        let make = |layer: &Arc<Layer<B>>| Aliases::new(layer, &self.me, self.rules);
+        self.pool.read().aliases(id, make).downgrade()
+    }
+
     /// A layer for the sole use of a space, all of whose slots in the runs `needed` are free: one
     /// that nobody uses any more if there is one, else a new one.
     pub(crate) fn take_layer(&self, needed: &[Run]) -> Result<Arc<Layer<B>>, BackingError> {
@@ -184,8 +193,7 @@ impl<B: Backing> Family<B> {
     /// Removes a holder from each frame of a run. With its last frame a layer that no space owns
     /// goes, too.
     pub(crate) fn let_go(&self, layer: &Layer<B>, run: Run, holder: Holder) {
-        layer.let_go(run, holder);
-        if layer.live() == 0 {
+        if layer.let_go(run, holder) {
             self.give_back([]);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::backing::Backing;
 use crate::count::{Count, Holder, Saturated, Tally};
@@ -51,12 +51,15 @@ pub struct Layer<B: Backing> {
     store: B::Store,
     counts: Counts,
     live: AtomicUsize,
+    retired: AtomicBool,
 }
 
 impl<B: Backing> Layer<B> {
     /// A layer of `pages` frames, all free, over `store`.
     pub(crate) fn new(id: LayerId, backing: Arc<B>, store: B::Store, pages: u32) -> Self {
-        Self { id, backing, store, counts: Counts::new(pages), live: AtomicUsize::new(0) }
+        let (counts, live, retired) =
+            (Counts::new(pages), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { id, backing, store, counts, live, retired }
     }
 
     /// Its name in the family.
@@ -69,6 +72,22 @@ impl<B: Backing> Layer<B> {
     #[must_use]
     pub fn store(&self) -> &B::Store {
         &self.store
+    }
+
+    /// The host mechanisms below.
+    pub(crate) fn backing(&self) -> &Arc<B> {
+        &self.backing
+    }
+
+    /// Its place in the pool is gone, and may be another layer's: no entry names it any more.
+    pub(crate) fn retire(&self) {
+        // Whoever finds an entry that names the next layer with this number has taken locks since.
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has lost its place in the pool.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// How many frames are held. 0 is exact for a layer that nobody allocates from, and says that
@@ -112,31 +131,34 @@ impl<B: Backing> Layer<B> {
     }
 
     /// Removes a holder from each frame of a run, and punches those that nobody else holds in as
-    /// few calls as may be.
+    /// few calls as may be. Whether the last frame of the layer went.
     ///
     /// [`Family::let_go`](crate::Family) is for callers: it also removes a layer that nobody needs
     /// any more.
-    pub(crate) fn let_go(&self, run: Run, holder: Holder) {
+    pub(crate) fn let_go(&self, run: Run, holder: Holder) -> bool {
+        let mut emptied = false;
         let mut dying: Option<Run> = None;
         for gfn in run.gfns() {
             if self.counts.get_or_make(gfn).let_go(holder) {
                 dying.get_or_insert(Run { first: gfn, pages: 0 }).pages += 1;
             } else if let Some(run) = dying.take() {
-                self.reclaim(run);
+                emptied |= self.reclaim(run);
             }
         }
         if let Some(run) = dying {
-            self.reclaim(run);
+            emptied |= self.reclaim(run);
         }
+        emptied
     }
 
-    fn reclaim(&self, dying: Run) {
+    fn reclaim(&self, dying: Run) -> bool {
         self.backing.punch(&self.store, dying);
         for gfn in dying.gfns() {
             self.counts.get_or_make(gfn).free();
         }
         // Release, and Acquire in `live`: who finds 0 finds all slots free.
-        self.live.fetch_sub(dying.pages as usize, Ordering::Release);
+        let pages = dying.pages as usize;
+        self.live.fetch_sub(pages, Ordering::Release) == pages
     }
 
     /// Who holds the frame now.

@@ -1,5 +1,6 @@
 //! Guest memory as reference-counted page frames.
 
+mod alias;
 pub mod audit;
 pub mod backing;
 pub mod count;

@@ -237,6 +237,13 @@ impl Rules {
         }
     }
 
+    /// Whether [`on_write`](Self::on_write) may say *wait*: then the end of each pin matters to
+    /// writers.
+    #[must_use]
+    pub fn writers_may_wait(self) -> bool {
+        self.set == RuleSet::Wait
+    }
+
     /// A fork or snapshot: rule (c).
     #[must_use]
     pub fn on_fork(self, facts: Facts) -> OnFork {

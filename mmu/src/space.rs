@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::RwLock;
-
 use crate::backing::{Access, Backing};
 use crate::count::{Holder, Tally};
 use crate::error::SpaceError;
@@ -20,6 +18,8 @@ mod discard;
 mod evict;
 mod fault;
 mod fork;
+mod gate;
+mod known;
 mod mappings;
 mod pin;
 mod protect;
@@ -27,6 +27,8 @@ mod reserve;
 
 pub use pin::{FromDevice, Hold, Pin, PinRequest, ToDevice, Way};
 
+use gate::Gate;
+use known::Known;
 use mappings::Mappings;
 use reserve::Reserve;
 
@@ -39,7 +41,7 @@ pub struct AddressSpace<B: Backing> {
     id: u64,
     family: Arc<Family<B>>,
     window: B::Window,
-    state: RwLock<State<B>>,
+    state: Gate<State<B>>,
 }
 
 /// What the space's lock protects.
@@ -47,6 +49,7 @@ struct State<B: Backing> {
     held: Holding<B>,
     reserve: Reserve<B>,
     mappings: Mappings<B>,
+    known: Known<B>,
 }
 
 impl<B: Backing> State<B> {

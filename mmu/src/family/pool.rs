@@ -1,7 +1,8 @@
 //! The layers of a family, and which of them a space has to itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::alias::Aliases;
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::gfn::{Gfn, Run};
@@ -15,6 +16,8 @@ struct Place<B: Backing> {
     layer: Arc<Layer<B>>,
     /// A space allocates from it. Nobody else may.
     owned: bool,
+    /// Made for its first pin.
+    aliases: OnceLock<Aliases<B>>,
 }
 
 /// Layers by number.
@@ -30,12 +33,26 @@ impl<B: Backing> Default for Pool<B> {
 
 impl<B: Backing> Pool<B> {
     pub(crate) fn get(&self, id: LayerId) -> Option<&Arc<Layer<B>>> {
-        self.places.get(id.0 as usize)?.as_ref().map(|place| &place.layer)
+        self.place(id).map(|place| &place.layer)
+    }
+
+    fn place(&self, id: LayerId) -> Option<&Place<B>> {
+        self.places.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The aliases of a layer that an entry names, made by `make` if there are none yet.
+    pub(super) fn aliases(
+        &self,
+        id: LayerId,
+        make: impl FnOnce(&Arc<Layer<B>>) -> Aliases<B>,
+    ) -> &Aliases<B> {
+        let place = self.place(id).unwrap_or_else(|| gone(id));
+        place.aliases.get_or_init(|| make(&place.layer))
     }
 
     /// A layer that an entry names. See [`Family::layer`](super::Family::layer) for the panic.
     pub(crate) fn layer(&self, id: LayerId) -> &Arc<Layer<B>> {
-        self.get(id).unwrap_or_else(|| panic!("layer {} is gone while an entry names it", id.0))
+        self.get(id).unwrap_or_else(|| gone(id))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Layer<B>>> {
@@ -82,7 +99,8 @@ impl<B: Backing> Pool<B> {
         }
         let id = LayerId(u32::try_from(index).expect("fewer layers than 2^32"));
         let layer = Arc::new(make(id));
-        self.places[index] = Some(Place { layer: Arc::clone(&layer), owned: true });
+        let aliases = OnceLock::new();
+        self.places[index] = Some(Place { layer: Arc::clone(&layer), owned: true, aliases });
         layer
     }
 
@@ -104,7 +122,11 @@ impl<B: Backing> Pool<B> {
         self.places
             .iter_mut()
             .filter(|place| dead(place))
-            .filter_map(|place| place.take().map(|place| place.layer))
+            .filter_map(|place| {
+                let layer = place.take()?.layer;
+                layer.retire();
+                Some(layer)
+            })
             .collect()
     }
 
@@ -116,4 +138,8 @@ impl<B: Backing> Pool<B> {
             .find(|place| place.layer.claim(gfn, holder))
             .map(|place| Arc::clone(&place.layer))
     }
+}
+
+fn gone(id: LayerId) -> ! {
+    panic!("layer {} is gone while an entry names it", id.0)
 }

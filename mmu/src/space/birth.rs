@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
+use super::gate::Gate;
+use super::known::Known;
 use super::mappings::Mappings;
 use super::reserve::{Owned, Reserve};
 use super::{AddressSpace, MAP, State};
@@ -29,7 +29,7 @@ impl<B: Backing> AddressSpace<B> {
         }
         let reserve = Reserve::of_root(owned, family.pages(), mappings.block_pages);
         let held = Holding::adopt(Arc::clone(family), MAP, table);
-        let space = Self::assemble(State { held, reserve, mappings })?;
+        let space = Self::assemble(State { held, reserve, mappings, known: Known::default() })?;
         space.show_all()?;
         family.enrol_space(&space);
         Ok(space)
@@ -41,7 +41,7 @@ impl<B: Backing> AddressSpace<B> {
         let mappings = Mappings::reserve(family.backing(), &table)?;
         let reserve = Reserve::plan(family, &[], &table, mappings.block_pages)?;
         let held = Holding::acquire(family, MAP, table)?;
-        Self::assemble(State { held, reserve, mappings })
+        Self::assemble(State { held, reserve, mappings, known: Known::default() })
     }
 
     fn assemble(state: State<B>) -> Result<Arc<Self>, SpaceError> {
@@ -49,7 +49,7 @@ impl<B: Backing> AddressSpace<B> {
         Ok(Arc::new(Self {
             id: family.next_id(),
             window: family.backing().new_window()?,
-            state: RwLock::new(state),
+            state: Gate::new(state),
             family,
         }))
     }

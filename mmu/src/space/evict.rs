@@ -2,6 +2,7 @@
 
 use parking_lot::RwLockWriteGuard;
 
+use super::gate::Alone;
 use super::{AddressSpace, MAP, Page, State};
 use crate::backing::{Backing, SwapPlace};
 use crate::count::Holder;
@@ -20,7 +21,7 @@ mod tests;
 /// A space that maps the frame, locked.
 struct Sharer<'a, B: Backing> {
     space: &'a AddressSpace<B>,
-    state: RwLockWriteGuard<'a, State<B>>,
+    state: Alone<'a, State<B>>,
     /// The slots set aside for its next copy of the page.
     reserve: Option<super::Reserve<B>>,
     /// What the space had of the budget of mappings before.
@@ -33,7 +34,7 @@ struct Sharers<'a, B: Backing> {
     images: Vec<RwLockWriteGuard<'a, Holding<B>>>,
     /// Spaces from which the frame was evicted before: locked, so that they do not bring it back
     /// while it is written out.
-    onlookers: Vec<RwLockWriteGuard<'a, State<B>>>,
+    onlookers: Vec<Alone<'a, State<B>>>,
 }
 
 fn names(table: &Table, gfn: Gfn, layer: LayerId) -> Option<Mapped> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{AddressSpace, MAP, Page, State};
+use crate::alias::Alias;
 use crate::backing::{Access, Backing};
 use crate::count::Holder;
 use crate::error::SpaceError;
-use crate::family::Family;
 use crate::gfn::{Gfn, Run};
 use crate::layer::Layer;
 use crate::rules::{BeforePin, Direction, Duration};
@@ -16,19 +16,35 @@ use crate::table::{Entry, Mapped};
 
 /// One reference on one frame, wherever its guest moves on to.
 struct Grip<B: Backing> {
-    family: Arc<Family<B>>,
-    layer: Arc<Layer<B>>,
+    alias: Arc<Alias<B>>,
     gfn: Gfn,
     holder: Holder,
 }
 
+impl<B: Backing> Grip<B> {
+    fn frame(&self) -> (&Arc<Layer<B>>, Gfn) {
+        (&self.alias.layer, self.gfn)
+    }
+}
+
 impl<B: Backing> Drop for Grip<B> {
     fn drop(&mut self) {
-        self.family.let_go(&self.layer, Run::one(self.gfn), self.holder);
-        if self.holder == Holder::Transient {
-            self.family.transients.fetch_sub(1, Ordering::Release);
+        let Alias { layer, family, rules } = &*self.alias;
+        let transient = self.holder == Holder::Transient;
+        let emptied = layer.let_go(Run::one(self.gfn), self.holder);
+        if (emptied || transient)
+            && let Some(family) = family.upgrade()
+        {
+            if emptied {
+                family.give_back([]);
+            }
+            if transient {
+                family.transients.fetch_sub(1, Ordering::Release);
+            }
         }
-        self.family.backing().pins_changed();
+        if rules.writers_may_wait() {
+            layer.backing().pins_changed();
+        }
     }
 }
 
@@ -39,7 +55,7 @@ impl<B: Backing> Hold<B> {
     /// The frame: its layer and its place there.
     #[must_use]
     pub fn frame(&self) -> (&Arc<Layer<B>>, Gfn) {
-        (&self.0.layer, self.0.gfn)
+        self.0.frame()
     }
 }
 
@@ -78,7 +94,7 @@ impl<B: Backing, D> Pin<B, D> {
     /// The frame: its layer and its place there.
     #[must_use]
     pub fn frame(&self) -> (&Arc<Layer<B>>, Gfn) {
-        (&self.grip.layer, self.grip.gfn)
+        self.grip.frame()
     }
 
     /// As what the frame's count knows it.
@@ -106,7 +122,8 @@ impl<B: Backing> AddressSpace<B> {
     /// Pins the frame of `gfn` for a device transfer, after breaking COW where the rules want it:
     /// rules (b) and (e).
     ///
-    /// Pins of pages that are exclusively writable already do not exclude each other.
+    /// Pins of pages that are exclusively writable already do not exclude each other, and threads that
+    /// take them write to no common memory but the counts of the frames.
     ///
     /// # Errors
     /// [`SpaceError::Wait`] when the write fault would have to wait for other pins,
@@ -121,20 +138,23 @@ impl<B: Backing> AddressSpace<B> {
         let way = PhantomData;
         {
             let state = self.state.read();
-            if let Some(page) = self.mapped(&state, gfn)
-                && page.entry.writable
+            if let Entry::Mapped(entry) = state.held.table.get(gfn)
+                && entry.writable
+                && let Some(alias) = state.known.find(entry.layer)
             {
-                return Ok(Pin { grip: self.grip(page, holder)?, way });
+                return Ok(Pin { grip: self.grip(alias, gfn, holder)?, way });
             }
         }
         let mut state = self.state.write();
         let page = self.present(&mut state, gfn)?;
-        match self.family.rules().before_pin(
-            page.facts(&self.family),
-            D::DIRECTION,
-            duration,
-            counted,
-        ) {
+        let before = match page.entry.writable {
+            true => BeforePin::Nothing,
+            false => {
+                let facts = page.facts(&self.family);
+                self.family.rules().before_pin(facts, D::DIRECTION, duration, counted)
+            }
+        };
+        match before {
             BeforePin::Nothing => {}
             BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
             BeforePin::MakePrivate => {
@@ -144,8 +164,7 @@ impl<B: Backing> AddressSpace<B> {
                 self.with_room(&mut state, 2, |state| self.unshare(state, &page))?
             }
         }
-        let page = self.present(&mut state, gfn)?;
-        Ok(Pin { grip: self.grip(page, holder)?, way })
+        Ok(Pin { grip: self.grip_present(&mut state, gfn, holder)?, way })
     }
 
     /// Takes a transient reference on the frame of `gfn`, which the rules do not know as a pin.
@@ -155,8 +174,7 @@ impl<B: Backing> AddressSpace<B> {
     pub fn hold(&self, gfn: Gfn) -> Result<Hold<B>, SpaceError> {
         self.check(gfn)?;
         let mut state = self.state.write();
-        let page = self.present(&mut state, gfn)?;
-        Ok(Hold(self.grip(page, Holder::Transient)?))
+        Ok(Hold(self.grip_present(&mut state, gfn, Holder::Transient)?))
     }
 
     /// Gives a page a private frame with the same bytes. It stays protected, so that it needs
@@ -192,18 +210,29 @@ impl<B: Backing> AddressSpace<B> {
         Ok(self.mapped(state, gfn).expect("a page that was brought back is mapped"))
     }
 
-    fn grip(&self, page: Page<B>, holder: Holder) -> Result<Grip<B>, SpaceError> {
-        let Page { gfn, layer, .. } = page;
+    /// A reference on the frame of a page, which is read back first if it was evicted.
+    fn grip_present(
+        &self,
+        state: &mut State<B>,
+        gfn: Gfn,
+        holder: Holder,
+    ) -> Result<Grip<B>, SpaceError> {
+        let page = self.present(state, gfn)?;
+        let alias = state.known.find_or_learn(&self.family, page.entry.layer);
+        self.grip(alias, gfn, holder)
+    }
+
+    fn grip(&self, alias: Arc<Alias<B>>, gfn: Gfn, holder: Holder) -> Result<Grip<B>, SpaceError> {
         let transients = &self.family.transients;
         if holder == Holder::Transient {
             transients.fetch_add(1, Ordering::AcqRel);
         }
-        if let Err(saturated) = layer.add(gfn, holder) {
+        if let Err(saturated) = alias.layer.add(gfn, holder) {
             if holder == Holder::Transient {
                 transients.fetch_sub(1, Ordering::Release);
             }
             return Err(SpaceError::saturated(gfn)(saturated));
         }
-        Ok(Grip { family: Arc::clone(&self.family), layer, gfn, holder })
+        Ok(Grip { alias, gfn, holder })
     }
 }
