@@ -4,6 +4,7 @@ use pincow_guest_protocol::disk::{
     Bus, Disk, DiskError, EVENT_IDX, ID_BYTES, INDIRECT, Operation, Request, SECTOR_BYTES,
     SECTORS_MAX, SEGMENTS_MAX, Segment, WRITES,
 };
+use pincow_guest_protocol::load::{self, Load, LoadError};
 use pincow_guest_protocol::storm::{Storm, StormError, Totals};
 use pincow_guest_protocol::{Command, Region, Status};
 
@@ -54,6 +55,10 @@ pub(crate) fn answer(ram: &mut Ram, control: u64, command: Command) -> Option<An
         }
         Command::DiskStormOn { limit } => go_on(ram, control, |storm| storm.run(limit)),
         Command::DiskVerify => go_on(ram, control, |storm| storm.read_back()),
+        Command::DiskLoad { first, pages, seed } => prepare(ram, control, [first, pages, seed]),
+        Command::DiskLoadOn { limit } => with_load(ram, control, |load| load.run(limit)),
+        Command::DiskExits { device, reads, bells } => leave(ram, device, reads, bells),
+        Command::DiskLoadBack => with_load(ram, control, |load| load.read_back()),
         _ => return None,
     };
     Some(done.unwrap_or_else(Answer::Failed))
@@ -125,6 +130,28 @@ fn go_on(
     totals.map(|totals| Answer::Values(totals.values())).map_err(storm_status)
 }
 
+fn leave(ram: &mut Ram, device: u64, reads: u64, bells: u64) -> Result<Answer, Status> {
+    Disk::open(ram, device).map_err(status)?.leave(ram, reads, bells);
+    Ok(Answer::Value(0))
+}
+
+fn prepare(ram: &mut Ram, control: u64, parts: [u64; 3]) -> Result<Answer, Status> {
+    let [first, pages, _] = parts;
+    let region = Region::new(first, pages).filter(|region| ram.has_tables(*region));
+    region.ok_or(Status::BadArgument)?;
+    Load::prepare(ram, control, parts).map_err(load_status)?;
+    Ok(Answer::Value(0))
+}
+
+fn with_load(
+    ram: &mut Ram,
+    control: u64,
+    run: impl FnOnce(&mut Load<'_, Ram>) -> Result<load::Totals, LoadError>,
+) -> Result<Answer, Status> {
+    let totals = Load::open(ram, control).and_then(|mut load| run(&mut load));
+    totals.map(|totals| Answer::Values(totals.values())).map_err(load_status)
+}
+
 fn call(ram: &mut Ram, device: u64, request: &Request<'_>) -> Result<Answer, Status> {
     let disk = Disk::open(ram, device).map_err(status)?;
     if disk.in_flight(ram) > 0 {
@@ -170,5 +197,12 @@ fn storm_status(error: StormError) -> Status {
     match error {
         StormError::Parameters => Status::BadArgument,
         StormError::Disk(error) => status(error),
+    }
+}
+
+fn load_status(error: LoadError) -> Status {
+    match error {
+        LoadError::Parameters => Status::BadArgument,
+        LoadError::Disk(error) => status(error),
     }
 }

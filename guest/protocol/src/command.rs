@@ -205,6 +205,33 @@ pub enum Command {
         /// How many words, at least 1.
         words: u64,
     },
+    /// Prepare a [`load`](super::load): see the control page for the parameters. Replies 0.
+    DiskLoad {
+        /// First page of the load's memory.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// Seed of its choices, and in every sector that it writes.
+        seed: u64,
+    },
+    /// Keep transfers in flight, from where the load stands. Replies
+    /// [`Totals`](super::load::Totals).
+    DiskLoadOn {
+        /// How many transfers to begin (0: until stopped).
+        limit: u64,
+    },
+    /// Read back what the load has written, and verify it. Replies the same.
+    DiskLoadBack,
+    /// Leave the guest again and again, to measure what that costs: read a register of a disk, and
+    /// ring its doorbell with nothing new in the queue. Replies 0.
+    DiskExits {
+        /// Which virtio device.
+        device: u64,
+        /// How many reads.
+        reads: u64,
+        /// How many doorbells, after them.
+        bells: u64,
+    },
 }
 
 /// What [`Command::Stamped`] replies for words that are not the same. Nobody should stamp it.
@@ -252,6 +279,10 @@ impl Command {
             Self::DiskVerify => 26,
             Self::Stamp { .. } => 27,
             Self::Stamped { .. } => 28,
+            Self::DiskLoad { .. } => 29,
+            Self::DiskLoadOn { .. } => 30,
+            Self::DiskLoadBack => 31,
+            Self::DiskExits { .. } => 32,
         }
     }
 
@@ -259,10 +290,15 @@ impl Command {
     #[must_use]
     pub const fn args(&self) -> [u64; VALUES] {
         match *self {
-            Self::Ping | Self::Puts | Self::Fault | Self::Panic | Self::DiskVerify => [0; VALUES],
-            Self::Fill { first, pages, seed } | Self::Check { first, pages, seed } => {
-                [first, pages, seed, 0]
-            }
+            Self::Ping
+            | Self::Puts
+            | Self::Fault
+            | Self::Panic
+            | Self::DiskVerify
+            | Self::DiskLoadBack => [0; VALUES],
+            Self::Fill { first, pages, seed }
+            | Self::Check { first, pages, seed }
+            | Self::DiskLoad { first, pages, seed } => [first, pages, seed, 0],
             Self::Sum { first, pages } => [first, pages, 0, 0],
             Self::Write { address, value } => [address, value, 0, 0],
             Self::Read { address } => [address, 0, 0, 0],
@@ -280,8 +316,9 @@ impl Command {
             Self::DiskDiscard { device, sector, sectors }
             | Self::DiskZero { device, sector, sectors } => [device, sector, sectors, 0],
             Self::DiskId { device, address } => [device, address, 0, 0],
+            Self::DiskExits { device, reads, bells } => [device, reads, bells, 0],
             Self::DiskStorm { first, pages, seed, limit } => [first, pages, seed, limit],
-            Self::DiskStormOn { limit } => [limit, 0, 0, 0],
+            Self::DiskStormOn { limit } | Self::DiskLoadOn { limit } => [limit, 0, 0, 0],
             Self::Stamp { address, words, value } => [address, words, value, 0],
             Self::Stamped { address, words } => [address, words, 0, 0],
         }
@@ -325,6 +362,10 @@ impl Command {
             26 => Self::DiskVerify,
             27 => Self::Stamp { address: arg(0), words: arg(1), value: arg(2) },
             28 => Self::Stamped { address: arg(0), words: arg(1) },
+            29 => Self::DiskLoad { first: arg(0), pages: arg(1), seed: arg(2) },
+            30 => Self::DiskLoadOn { limit: arg(0) },
+            31 => Self::DiskLoadBack,
+            32 => Self::DiskExits { device: arg(0), reads: arg(1), bells: arg(2) },
             _ => return None,
         })
     }

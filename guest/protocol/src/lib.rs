@@ -11,6 +11,7 @@ pub mod command;
 pub mod control;
 pub mod devices;
 pub mod disk;
+pub mod load;
 pub mod map;
 pub mod memory;
 pub mod page;

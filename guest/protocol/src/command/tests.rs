@@ -4,7 +4,7 @@ fn every_command() -> Vec<Command> {
     let args = [11, 12, 13, 14];
     let all: Vec<Command> =
         (0..100).filter_map(|code| Command::decode(code, |n| args[n])).collect();
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 32);
     all
 }
 

@@ -6,6 +6,7 @@ use super::request::{Request, SEGMENTS_MAX, status};
 use super::ring::{Part, Ring};
 use super::{EVENT_IDX, INDIRECT, feature};
 use crate::devices::VIRTIO_DEVICES;
+use crate::memory::Memory;
 
 /// How often a device is asked whether its reset is done: seconds, where each takes an exit.
 const RESET_LOOKS: u32 = 1_000_000;
@@ -103,7 +104,7 @@ impl Disk {
     ///
     /// # Errors
     /// When it has not.
-    pub fn open(bus: &impl Bus, device: u64) -> Result<Self, DiskError> {
+    pub fn open(bus: &impl Memory, device: u64) -> Result<Self, DiskError> {
         let ready = |disk: &Self| disk.place().get(bus, State::Ready) == READY;
         Self::numbered(device).filter(ready).ok_or(DiskError::None)
     }
@@ -169,11 +170,32 @@ impl Disk {
         Ok(head)
     }
 
-    /// Rings the doorbell, if there is something new and the device wants to be told.
-    pub fn tell(self, bus: &mut impl Bus) {
-        if (Ring { memory: &mut *bus, place: self.place() }).should_tell() {
+    /// Rings the doorbell, if there is something new and the device wants to be told. Whether it
+    /// was rung.
+    pub fn tell(self, bus: &mut impl Bus) -> bool {
+        let rings = (Ring { memory: &mut *bus, place: self.place() }).should_tell();
+        if rings {
             self.write(bus, register::QUEUE_NOTIFY, 0);
         }
+        rings
+    }
+
+    /// Reads a register `reads` times, and rings the doorbell `bells` times though there is nothing new.
+    pub fn leave(self, bus: &mut impl Bus, reads: u64, bells: u64) {
+        for _ in 0..reads {
+            self.read(bus, register::STATUS);
+        }
+        for _ in 0..bells {
+            self.write(bus, register::QUEUE_NOTIFY, 0);
+        }
+    }
+
+    /// How many requests the device has ended that this driver has not seen yet.
+    #[must_use]
+    pub fn unseen(self, memory: &impl Memory) -> u64 {
+        let (address, seen) = (self.place().used() + 2, self.place().get(memory, State::Seen));
+        let used = memory.word(address & !7) >> ((address & 7) * 8);
+        used.wrapping_sub(seen) & 0xffff
     }
 
     /// The next request that has ended, if any.
