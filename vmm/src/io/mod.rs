@@ -52,7 +52,7 @@ pub trait Engine: Send {
     fn completed(&mut self, into: &mut Vec<Completion>);
 
     /// Becomes readable when a completion is posted. [`Engine::completed`] makes it unreadable
-    /// again, before it looks. Valid for as long as the engine.
+    /// again, unless more are posted meanwhile. Valid for as long as the engine.
     fn event_fd(&self) -> RawFd;
 
     /// Transfers that the kernel has and has not finished: no completion is posted.
