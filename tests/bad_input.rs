@@ -9,8 +9,15 @@ use pincow_tests::{Elsewhere, NOBODY, Pincow, is_root};
 use tempfile::NamedTempFile;
 
 /// The commands that run guests.
-const GUESTS: [&[&str]; 5] =
-    [&["run"], &["demo"], &["bench", "clone"], &["bench", "fork"], &["bench", "fault"]];
+const GUESTS: [&[&str]; 7] = [
+    &["run"],
+    &["demo"],
+    &["bench", "clone"],
+    &["bench", "fork"],
+    &["bench", "fork-io"],
+    &["bench", "fault"],
+    &["bench", "blk"],
+];
 
 fn refused(args: &[&str], words: &[&str]) {
     println!("pincow {}", args.join(" "));

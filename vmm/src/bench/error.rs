@@ -1,12 +1,15 @@
 //! Why a benchmark could not be run.
 
 use std::io;
+use std::path::PathBuf;
 
 use pincow_mmu::SpaceError;
+use pincow_mmu::host::TrapError;
 use thiserror::Error;
 use vm_memory::GuestMemoryError;
 
 use crate::devices::MailboxError;
+use crate::disk::DiskError;
 use crate::drive::DriveError;
 use crate::guest::GuestError;
 use crate::kvm::KvmError;
@@ -27,6 +30,9 @@ pub enum BenchError {
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),
+    /// There is no memory that can be forked.
+    #[error(transparent)]
+    Trap(#[from] TrapError),
     /// Guest memory could not be read.
     #[error("reading guest memory: {0}")]
     Memory(#[from] GuestMemoryError),
@@ -47,6 +53,28 @@ pub enum BenchError {
     /// The guest on the floor ended, or did what it should not.
     #[error("the floor's guest left its code: {0}")]
     FloorEnded(String),
+    /// The disk could not be made.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The disk's file could not be made.
+    #[error("{path}: {source}: choose a folder on a disk with room (--dir)")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk's file has no room for what is measured.
+    #[error("a file of {bytes:#x} bytes is too small: give it {least:#x} or more (--size)")]
+    SmallFile {
+        /// What it has.
+        bytes: u64,
+        /// What it needs.
+        least: u64,
+    },
+    /// The guest does not begin transfers.
+    #[error("the guest does not bring its disk transfers in flight")]
+    NoTransfers,
     /// The guest does not come to rest.
     #[error("the guest does not come back to waiting for commands")]
     NotIdle,

@@ -11,7 +11,10 @@
 //! | --- | --- |
 //! | [`clone`] | from the call to the first answer of a clone's own vCPU |
 //! | [`fork`] | the same for a fork of a guest that runs, and how long that guest stands still |
+//! | [`fork_io`] | the same while disk transfers are in flight, on fast and slow disks |
 //! | [`fault`] | a guest's first write to a page that it shares, or shared |
+//! | [`blk`] | disk transfers of a guest, beside the same by a bare loop on the host |
+//! | [`pin`] | a pin of a frame for a transfer, and its end |
 //!
 //! # What the floor leaves out
 //!
@@ -34,10 +37,15 @@ use crate::machine::ParkedAt;
 use crate::payload::PAYLOAD;
 
 mod bare;
+pub mod blk;
 pub mod clone;
+mod disk;
 mod error;
 pub mod fault;
 pub mod fork;
+pub mod fork_io;
+mod load;
+pub mod pin;
 #[cfg(test)]
 mod tests;
 
@@ -109,7 +117,12 @@ fn turns(round: usize) -> [Turn; 2] {
 
 /// Boots a guest, and waits until it waits for commands.
 fn boot(host: &Arc<Host>, guests: &Guests) -> Result<Guest, BenchError> {
-    let config = GuestConfig { vcpus: guests.vcpus, ..GuestConfig::default() };
+    boot_with(host, guests, GuestConfig::default())
+}
+
+/// The same, with what `config` has beside vCPUs.
+fn boot_with(host: &Arc<Host>, guests: &Guests, config: GuestConfig) -> Result<Guest, BenchError> {
+    let config = GuestConfig { vcpus: guests.vcpus, ..config };
     let root = Guest::boot(host, guests.memory_bytes, guests.rules, config, PAYLOAD)?;
     root.machine().start()?;
     drive::wait_ready(&root)?;

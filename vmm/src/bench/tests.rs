@@ -2,9 +2,14 @@
 
 use pincow_mmu::rules::{RuleSet, Rules};
 
+use std::path::Path;
+
 use super::fork::{Dirt, Effort};
+use super::fork_io::{Case, ForkIoTimes};
+use super::pin::Contention;
 use super::*;
 use crate::kvm::tests::host;
+use crate::virtio::blk::Policy;
 
 fn guests(vcpus: u32) -> Guests {
     Guests { memory_bytes: 16 << 20, vcpus, rules: Rules::from(RuleSet::default()) }
@@ -70,4 +75,63 @@ fn a_guest_without_room_is_refused() {
     assert!(matches!(refused, Err(BenchError::TooSmall { .. })));
     let refused = fault::measure(&host, &guests(1), 4096, 1, &mut |_, _, _| {});
     assert!(matches!(refused, Err(BenchError::TooSmall { .. })));
+}
+
+/// A disk so slow that a fork comes to it while everything is in flight, however busy the machine is.
+const SLOW: Option<Duration> = Some(Duration::from_millis(400));
+
+fn fork_io(
+    host: &Arc<Host>,
+    in_flight: u64,
+    latency: Option<Duration>,
+    policy: Policy,
+) -> ForkIoTimes {
+    let case = Case { in_flight, policy, latency };
+    let mut nobody = |_: &str, _, _| {};
+    fork_io::measure(host, &guests(1), case, 2, Path::new("."), &mut nobody).unwrap()
+}
+
+#[test]
+fn forks_with_transfers_in_flight_leave_both_sides_whole() {
+    let Some(host) = host() else { return };
+    for (in_flight, latency, policy, at_cut) in [
+        (0, None, Policy::Reissue, Some(0)),
+        (8, None, Policy::Reissue, None),
+        (8, SLOW, Policy::Reissue, Some(8)),
+        (8, SLOW, Policy::Drain, Some(0)),
+        (64, None, Policy::Drain, Some(0)),
+    ] {
+        let case = format!("{in_flight} in flight, {latency:?}, {policy:?}");
+        let times = fork_io(&host, in_flight, latency, policy);
+        assert_eq!(times.violations, Vec::<String>::new(), "{case}");
+        assert_eq!((times.pause.len(), times.first.len(), times.in_flight.len()), (2, 2, 2));
+        assert!(times.pause.iter().zip(&times.first).all(|(pause, first)| pause < first), "{case}");
+        assert!(times.verified > 0, "{case}");
+        if let Some(at_cut) = at_cut {
+            assert_eq!(times.in_flight, [at_cut; 2], "{case}");
+            assert_eq!(times.reissued, 2 * at_cut as u64, "{case}");
+            assert_eq!(times.early_copies > 0, at_cut > 0, "{case}");
+        }
+    }
+}
+
+/// The negative control: a child whose transfers in flight fail has not got what it asked for.
+#[test]
+fn transfers_that_fail_in_the_child_are_found() {
+    let Some(host) = host() else { return };
+    let times = fork_io(&host, 4, SLOW, Policy::Error);
+    assert_eq!(times.in_flight, [4, 4]);
+    assert!(times.violations.iter().any(|what| what.contains("the child")), "{times:?}");
+    assert!(!times.violations.iter().any(|what| what.contains("the parent")), "{times:?}");
+}
+
+#[test]
+fn pins_leave_every_count_as_it_was() {
+    for contention in Contention::ALL {
+        let rules = Rules::from(RuleSet::default());
+        let times = pin::measure(rules, contention, 3, &mut |_, _, _| {}).unwrap();
+        assert_eq!(times.violations, Vec::<String>::new());
+        assert_eq!((times.pin.len(), times.floor.len()), (3, 3));
+        assert!(times.pin.iter().chain(&times.floor).all(|nanoseconds| *nanoseconds > 0.0));
+    }
 }

@@ -37,14 +37,19 @@ impl Content {
     /// zeros, which take no memory.
     pub(in crate::bench) fn of(guest: &Guest, copied_bytes: u64) -> Result<Self, BenchError> {
         let ram = guest.machine().ram();
-        let file = memfd().map_err(BenchError::system("memfd_create"))?;
-        let len_bytes = ram.len_bytes();
-        file.set_len(len_bytes as u64).map_err(BenchError::system("ftruncate"))?;
+        let content = Self::zeros(ram.len_bytes())?;
         let mut piece = vec![0; PIECE_BYTES];
-        for at in (0..copied_bytes.min(len_bytes as u64)).step_by(PIECE_BYTES) {
+        for at in (0..copied_bytes.min(content.len_bytes as u64)).step_by(PIECE_BYTES) {
             ram.memory().read_slice(&mut piece, GuestAddress(at))?;
-            file.write_all_at(&piece, at).map_err(BenchError::system("pwrite"))?;
+            content.file.write_all_at(&piece, at).map_err(BenchError::system("pwrite"))?;
         }
+        Ok(content)
+    }
+
+    /// So many bytes of zeros, which take no memory before they are written.
+    pub(in crate::bench) fn zeros(len_bytes: usize) -> Result<Self, BenchError> {
+        let file = memfd().map_err(BenchError::system("memfd_create"))?;
+        file.set_len(len_bytes as u64).map_err(BenchError::system("ftruncate"))?;
         Ok(Self { file, len_bytes })
     }
 

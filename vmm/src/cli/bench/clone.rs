@@ -115,5 +115,5 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
             clone::measure(&host, &guests, args.samples, &mut watching(&mut progress, &case))?;
         rows.push(Row::of(memory, &times));
     }
-    Ok(Report::new("clone", common, "times in us", &rows, Vec::new()))
+    Ok(Report::new("clone", &common.setting(), "times in us", &rows, Vec::new()))
 }

@@ -113,5 +113,5 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         violations.extend(times.violations);
     }
     let notes = "times in us per page, mean of a sample";
-    Ok(Report::new("fault", common, notes, &rows, violations))
+    Ok(Report::new("fault", &common.setting(), notes, &rows, violations))
 }

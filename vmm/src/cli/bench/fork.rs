@@ -167,7 +167,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         rows.push(Row::of(memory, dirt, &times));
         violations.extend(times.violations);
     }
-    let report = Report::new("fork", common, "times in us", &rows, violations);
+    let report = Report::new("fork", &common.setting(), "times in us", &rows, violations);
     Ok(report.with_refused(refused))
 }
 

@@ -6,48 +6,60 @@ use pincow_mmu::rules::RuleSet;
 
 use super::memory_size::MemorySize;
 use super::progress::Progress;
-use super::{GuestArgs, Outcome};
+use super::{Failure, GuestArgs, Outcome};
 use crate::bench::Guests;
 use crate::guest::BackingKind;
 
+mod blk;
 mod clone;
 mod fault;
 mod fork;
+mod fork_io;
 mod machine;
+mod pin;
 mod report;
 #[cfg(test)]
 mod tests;
 
-/// Measure clones, forks and write faults, each beside a floor taken in the same run.
+use report::Report;
+
+/// Measure clones, forks, write faults, disk transfers and pins, beside a floor taken in the same run.
 ///
-/// The floor is a virtual machine made of the bare KVM calls: the same memory size, payload and vCPU
-/// state, over one mapping of a memfd that was there before. Samples of pincow and of the floor take
-/// turns. Compare ratios, never absolute times of different machines.
+/// The floor of clones, forks and write faults is a virtual machine made of the bare KVM calls: the
+/// same memory size, payload and vCPU state, over one mapping of a memfd that was there before; that
+/// of disk transfers is a bare io_uring loop on the host. Samples of pincow and of the floor take turns.
+/// Compare ratios, never absolute times of different machines.
 #[derive(clap::Subcommand)]
 #[command(max_term_width = 100)]
 pub(super) enum Command {
     Clone(clone::Args),
     Fork(fork::Args),
+    ForkIo(fork_io::Args),
     Fault(fault::Args),
+    Blk(blk::Args),
+    Pin(pin::Args),
 }
 
 pub(super) fn run(command: Command) -> Outcome {
-    let report = match command {
-        Command::Clone(args) => clone::run(&args)?,
-        Command::Fork(args) => fork::run(&args)?,
-        Command::Fault(args) => fault::run(&args)?,
-    };
+    let report = measure(command)?;
     report.print()?;
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn measure(command: Command) -> Result<Report, Failure> {
+    match command {
+        Command::Clone(args) => clone::run(&args),
+        Command::Fork(args) => fork::run(&args),
+        Command::ForkIo(args) => fork_io::run(&args),
+        Command::Fault(args) => fault::run(&args),
+        Command::Blk(args) => blk::run(&args),
+        Command::Pin(args) => pin::run(&args),
+    }
+}
+
 /// The options of every benchmark.
 #[derive(Clone, Debug, clap::Args)]
-struct Common {
-    /// How many virtual CPUs.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    vcpus: u32,
-
+struct Rulings {
     /// What decides when frames are copied, shared and reused: see `pincow rules table`.
     #[arg(long, default_value_t, value_name = "NAME")]
     rules: RuleSet,
@@ -65,17 +77,46 @@ struct Common {
     json: bool,
 }
 
+impl Rulings {
+    /// The same as what other commands take, with so many vCPUs.
+    fn guest_args(&self, memory: MemorySize, vcpus: u32) -> GuestArgs {
+        let Self { rules, backing, allow_unsafe, .. } = *self;
+        GuestArgs { memory, vcpus, rules, backing, allow_unsafe }
+    }
+}
+
+/// The options of every benchmark that runs guests.
+#[derive(Clone, Debug, clap::Args)]
+struct Common {
+    /// How many virtual CPUs.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    vcpus: u32,
+
+    #[command(flatten)]
+    rulings: Rulings,
+}
+
 impl Common {
     /// The same as what other commands take.
     fn guest_args(&self, memory: MemorySize) -> GuestArgs {
-        let Self { vcpus, rules, backing, allow_unsafe, .. } = *self;
-        GuestArgs { memory, vcpus, rules, backing, allow_unsafe }
+        self.rulings.guest_args(memory, self.vcpus)
     }
 
-    fn guests(&self, memory: MemorySize) -> Result<Guests, super::Failure> {
+    fn guests(&self, memory: MemorySize) -> Result<Guests, Failure> {
         let rules = self.guest_args(memory).rules()?;
         Ok(Guests { memory_bytes: memory.0, vcpus: self.vcpus, rules })
     }
+
+    fn setting(&self) -> Setting<'_> {
+        Setting { rulings: &self.rulings, vcpus: Some(self.vcpus) }
+    }
+}
+
+/// What a report says about how it was taken.
+struct Setting<'a> {
+    rulings: &'a Rulings,
+    /// `None` where no guest runs.
+    vcpus: Option<u32>,
 }
 
 /// Tells how far a case is.

@@ -1,12 +1,13 @@
 //! What a benchmark says, to people and to machines.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::super::Failure;
-use super::super::memory_size::MemorySize;
 use super::super::output::Output;
 use super::super::spread::Spread;
-use super::Common;
+use super::Setting;
 use super::machine::{Machine, command_line};
 
 /// A benchmark that is done: one object for a machine, a table for people.
@@ -27,7 +28,8 @@ struct Json<'a, C: Serialize> {
     rules: String,
     known_findings: &'a str,
     backing: String,
-    vcpus: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vcpus: Option<u32>,
     violations: &'a [String],
     cases: &'a [C],
 }
@@ -45,26 +47,25 @@ impl Report {
     /// The report on `cases` of the benchmark `bench`, which found `violations`.
     pub(super) fn new<C: Case>(
         bench: &str,
-        common: &Common,
+        setting: &Setting<'_>,
         notes: &str,
         cases: &[C],
         violations: Vec<String>,
     ) -> Self {
         let (machine, command) = (Machine::this(), command_line());
-        let args = common.guest_args(MemorySize(0));
-        let backing = clap::ValueEnum::to_possible_value(&common.backing)
+        let Setting { rulings, vcpus } = *setting;
+        let backing = clap::ValueEnum::to_possible_value(&rulings.backing)
             .map_or_else(String::new, |value| value.get_name().to_owned());
-        let (rules, known_findings) = (common.rules.to_string(), args.known_findings());
-        let mut text = format!(
-            "{command}\n{machine}; rules {rules}, backing {backing}, {} vCPU; {notes}\n\n",
-            common.vcpus
-        );
+        let known_findings = rulings.rules.known_findings();
+        let rules = rulings.rules.to_string();
+        let vcpu = vcpus.map_or_else(String::new, |vcpus| format!(", {vcpus} vCPU"));
+        let mut text =
+            format!("{command}\n{machine}; rules {rules}, backing {backing}{vcpu}; {notes}\n\n");
         if !known_findings.is_empty() {
             text.push_str(&format!("known against these rules: {known_findings}\n\n"));
         }
         text.push_str(&table(cases));
-        let json = common.json.then(|| {
-            let vcpus = common.vcpus;
+        let json = rulings.json.then(|| {
             let violations = violations.as_slice();
             let machine = &machine;
             serde_json::json!(Json {
@@ -88,6 +89,15 @@ impl Report {
             json["refused"] = refused.clone().into();
         }
         self.refused = refused;
+        self
+    }
+
+    /// Adds what was measured beside the cases, under a name for machines and in words for people.
+    pub(super) fn with(mut self, name: &str, value: &impl Serialize, text: Option<String>) -> Self {
+        if let Some(json) = &mut self.json {
+            json[name] = serde_json::json!(value);
+        }
+        self.text.extend(text.map(|text| format!("\n{text}\n")));
         self
     }
 
@@ -149,4 +159,15 @@ pub(super) fn ratio(ours: f64, floor: f64) -> f64 {
 pub(super) fn micros(spread: Spread) -> [String; 2] {
     let digits = if spread.p50 < 100.0 { 1 } else { 0 };
     [spread.p50, spread.p99].map(|value| format!("{value:.digits$}"))
+}
+
+/// Samples to one digit after the point, as a report has them.
+pub(super) fn tenths(samples: &[f64]) -> Vec<f64> {
+    samples.iter().map(|sample| (sample * 10.0).round() / 10.0).collect()
+}
+
+/// Times in microseconds, to one digit after the point, as a report has them.
+pub(super) fn tenths_of_us(samples: &[Duration]) -> Vec<f64> {
+    let micros: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1e6).collect();
+    tenths(&micros)
 }

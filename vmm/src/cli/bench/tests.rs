@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::machine::quoted;
 use super::report::{Report, ratio};
-use super::{Command, clone, fault, fork};
+use super::{Command, measure};
 use crate::kvm::tests::host;
 
 #[derive(Parser)]
@@ -17,12 +17,7 @@ struct Line {
 fn report(line: &str) -> Option<Report> {
     host()?;
     let words = std::iter::once("bench").chain(line.split(' '));
-    let report = match Line::try_parse_from(words).unwrap().command {
-        Command::Clone(args) => clone::run(&args),
-        Command::Fork(args) => fork::run(&args),
-        Command::Fault(args) => fault::run(&args),
-    };
-    Some(report.unwrap())
+    Some(measure(Line::try_parse_from(words).unwrap().command).unwrap())
 }
 
 fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
@@ -77,19 +72,121 @@ fn bench_fault_has_copy_and_reuse() {
     assert_eq!(cases.iter().map(names).collect::<Vec<_>>(), ["copy", "reuse"]);
 }
 
+fn cases(report: &Report) -> &Vec<Value> {
+    report.json().unwrap()["cases"].as_array().unwrap()
+}
+
+#[test]
+fn bench_fork_io_compares_slow_with_fast_and_draining_with_not() {
+    let line = "fork-io --json --samples 2 --depth 4,0 --latency-ms 100 --memory 16M";
+    let Some(report) = report(line) else { return };
+    assert!(report.is_well());
+    let json = report.json().unwrap();
+    assert_eq!((&json["bench"], &json["vcpus"]), (&"fork-io".into(), &1.into()));
+    let cases = cases(&report);
+    assert_eq!(cases.len(), 8);
+    for case in cases {
+        assert_eq!(case["n"], 2);
+        for (spread, samples) in
+            [("pause_us", "pause_samples_us"), ("child_first_us", "child_first_samples_us")]
+        {
+            assert!(0.0 < case[spread]["p50"].as_f64().unwrap(), "{case}");
+            assert_eq!(case[samples].as_array().unwrap().len(), 2, "{case}");
+        }
+        assert_eq!(case["in_flight"]["samples"].as_array().unwrap().len(), 2, "{case}");
+        assert!(case["blocks_verified"].as_u64().unwrap() > 0, "{case}");
+        let (slow, idle) = (case["disk"] == "slow", case["depth"] == 0);
+        assert_eq!(case["latency_ms"], if slow { 100.into() } else { Value::Null }, "{case}");
+        assert_eq!(case["pause_ratio_to_fast"].is_f64(), slow, "{case}");
+        assert_eq!(case["pause_ratio_to_idle"].is_f64(), !idle, "{case}");
+        if case["inflight"] == "drain" || idle {
+            assert_eq!(case["in_flight"]["max"], 0, "{case}");
+        }
+    }
+    assert_eq!(report.text().matches('\n').count(), 3 + 1 + 8);
+}
+
+#[test]
+fn bench_blk_has_a_case_per_direction_size_and_depth() {
+    let line = "blk --json --samples 2 --depth 1,8 --block 4K --size 2M --memory 16M";
+    let Some(report) = report(line) else { return };
+    assert!(report.is_well());
+    let json = report.json().unwrap();
+    assert_eq!(json["bench"], "blk");
+    assert!(json["direct"].is_boolean());
+    for cost in ["exit_us", "doorbell_us", "wake_up_us"] {
+        assert!(json["exits"][cost]["p50"].is_f64(), "{}", json["exits"]);
+    }
+    let cases = cases(&report);
+    assert_eq!(cases.len(), 4);
+    for (case, direction) in
+        cases.iter().zip(["from-device", "from-device", "to-device", "to-device"])
+    {
+        assert_eq!((&case["direction"], &case["n"]), (&direction.into(), &2.into()));
+        for value in ["guest_iops", "bare_iops", "guest_mib_per_s", "bare_mib_per_s", "ratio"] {
+            let at = |place: &str| case[value][place].as_f64().unwrap();
+            assert!(0.0 < at("min") && at("min") <= at("p50") && at("p50") <= at("max"), "{case}");
+        }
+        assert!(case["doorbells_per_transfer"].as_f64().unwrap() > 0.0, "{case}");
+        for samples in ["guest_samples_us", "bare_samples_us"] {
+            assert_eq!(case[samples].as_array().unwrap().len(), 2, "{case}");
+        }
+    }
+    assert!(report.text().contains("a doorbell") && report.text().contains("to-device"));
+}
+
+#[test]
+fn bench_pin_has_a_case_per_contention_and_needs_no_guest() {
+    let Some(report) = report("pin --json --samples 3") else { return };
+    assert!(report.is_well());
+    assert!(report.json().unwrap().get("vcpus").is_none());
+    let cases = cases(&report);
+    let names: Vec<_> = cases.iter().map(|case| case["case"].as_str().unwrap()).collect();
+    assert_eq!(names, ["alone", "two-guests", "one-guest", "one-frame"]);
+    for case in cases {
+        assert_eq!(case["threads"], if case["case"] == "alone" { 1 } else { 2 });
+        assert_eq!((&case["n"], case["samples_ns"].as_array().unwrap().len()), (&3.into(), 3));
+        for value in ["ratio_p50", "ratio_p99", "speed_up"] {
+            assert!(case[value].as_f64().unwrap() > 0.0, "{case}");
+        }
+    }
+}
+
 #[test]
 fn options_that_make_no_sense_are_refused() {
-    for line in ["clone --samples 0", "fault --pages 0", "fork --dirty much", "clone --memory ,"] {
+    for line in [
+        "clone --samples 0",
+        "fault --pages 0",
+        "fork --dirty much",
+        "clone --memory ,",
+        "fork-io --depth 65",
+        "fork-io --disk quick",
+        "fork-io --inflight error",
+        "fork-io --latency-ms 0",
+        "blk --depth 0",
+        "blk --depth 65",
+        "blk --block 100",
+        "blk --block 256K",
+        "blk --size 100K",
+        "blk --direction up",
+        "pin --samples 0",
+        "pin --vcpus 1",
+    ] {
         let words = std::iter::once("bench").chain(line.split(' '));
         assert!(Line::try_parse_from(words).is_err(), "{line}");
     }
-    for line in ["fork --dirty 1K", "clone --rules mapcount", "fork --rules mapcount"] {
+    for line in [
+        "fork --dirty 1K",
+        "clone --rules mapcount",
+        "fork --rules mapcount",
+        "fork-io --rules mapcount",
+        "fork-io --dir /no/such/folder",
+        "blk --size 1M --block 128K --depth 64",
+        "blk --dir /no/such/folder",
+        "pin --rules mapcount",
+    ] {
         let words = std::iter::once("bench").chain(line.split(' '));
-        let refused = match Line::try_parse_from(words).unwrap().command {
-            Command::Clone(args) => clone::run(&args),
-            Command::Fork(args) => fork::run(&args),
-            Command::Fault(args) => fault::run(&args),
-        };
+        let refused = measure(Line::try_parse_from(words).unwrap().command);
         assert!(refused.is_err(), "{line}");
     }
 }
