@@ -33,6 +33,8 @@ mod finish;
 mod save;
 mod take;
 
+use take::Doorbell;
+
 pub use counts::BlkCounts;
 pub use save::{BlkState, DrainError};
 
@@ -55,7 +57,7 @@ pub enum Next {
     Idle,
     /// In a moment: something was busy, and nothing says when it is not any more.
     Soon,
-    /// At once: a queue has more.
+    /// At once: there was something to do, and there may be more.
     Now,
 }
 
@@ -114,6 +116,8 @@ pub struct BlkWorker<M, P, D: DiskPort, E> {
     /// Memory in bounce buffers, in bytes.
     bounced: usize,
     resetting: bool,
+    /// Doorbells were asked for, and not declined since.
+    listening: bool,
     /// The driver is told of used buffers whether it wants to or not: after a restore.
     tell: bool,
     counts: BlkCounts,
@@ -146,6 +150,7 @@ where
             next_transfer: 0,
             bounced: 0,
             resetting: false,
+            listening: false,
             tell: false,
             counts: BlkCounts::default(),
             scratch: Vec::new(),
@@ -156,6 +161,7 @@ where
     pub fn activate(&mut self, activation: Activation) {
         self.used = vec![false; activation.queues.len()];
         self.queues = activation.queues;
+        self.listening = false;
     }
 
     /// Forgets queues and requests. Transfers in flight are waited for by later [steps](Self::step), with
@@ -184,13 +190,22 @@ where
 
     /// Does what can be done now: reads completions, begins what waited, takes new requests,
     /// hands transfers to the kernel, tells the driver.
+    ///
+    /// Doorbells are asked for by a step that finds nothing else to do, and declined by the next that
+    /// does: while the worker is at it, it looks again anyway.
     pub fn step(&mut self) -> Next {
-        self.read_completions();
+        let answered = self.read_completions(Self::decline_doorbells);
         self.begin_waiting();
-        let more = self.take_all();
+        if answered {
+            self.linger();
+        }
+        let mut taken = self.take_all(Doorbell::AsItIs);
+        if !answered && !taken {
+            taken = self.take_all(Doorbell::Wanted);
+        }
         let stuck = self.send();
         self.tell_driver();
-        match (more, stuck || self.is_waiting()) {
+        match (answered || taken, stuck || self.is_waiting()) {
             (true, _) => Next::Now,
             (false, true) => Next::Soon,
             (false, false) => Next::Idle,

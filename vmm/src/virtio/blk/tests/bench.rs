@@ -303,6 +303,16 @@ impl Bench {
         self.disk.park().step()
     }
 
+    /// Steps until there is nothing to do at once; what the worker wants then.
+    pub(super) fn rest(&self) -> Next {
+        loop {
+            match self.step() {
+                Next::Now => {}
+                next => return next,
+            }
+        }
+    }
+
     /// Steps until `count` requests were answered; what the used ring says.
     pub(super) fn answers(&mut self, count: usize) -> Vec<(u32, u32)> {
         let mut used = Vec::new();

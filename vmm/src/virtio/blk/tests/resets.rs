@@ -49,7 +49,7 @@ fn a_reset_forgets_what_was_not_begun() {
     let mut bench = Bench::new();
     bench.busy.store(1000, std::sync::atomic::Ordering::Release);
     bench.read(0, 0, &[(DATA, 4096)]);
-    assert_eq!(bench.step(), Next::Soon);
+    assert_eq!(bench.rest(), Next::Soon);
     bench.reset();
     assert_eq!(bench.device_status(), 0);
     assert_eq!(bench.step(), Next::Idle);

@@ -1,4 +1,5 @@
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::bench::*;
 use crate::virtio::blk::Next;
@@ -129,7 +130,7 @@ fn answers_come_in_the_order_of_completions_and_pins_end_with_them() {
     for n in 0..4 {
         bench.read(n * 4, n.into(), &[(DATA + u64::from(n) * 4096, 512)]);
     }
-    assert_eq!(bench.step(), Next::Idle);
+    assert_eq!(bench.rest(), Next::Idle);
     assert_eq!((bench.pins(), bench.in_flight()), (4, 4));
     assert_eq!(bench.disk.park().save().ledger.entries.len(), 4);
     for (nth, head, left) in [(2, 8, 3), (0, 0, 2), (1, 12, 1), (0, 4, 0)] {
@@ -164,9 +165,9 @@ fn short_transfers_are_continued_and_failures_are_io_errors() {
 #[test]
 fn a_busy_pinner_and_a_full_engine_are_asked_again() {
     let mut bench = Bench::new();
-    bench.busy.store(2, Ordering::Release);
+    bench.busy.store(3, Ordering::Release);
     bench.read(0, 0, &[(DATA, 512)]);
-    assert_eq!(bench.step(), Next::Soon);
+    assert_eq!(bench.rest(), Next::Soon);
     assert_eq!((bench.pins(), bench.disk.park().save().ledger.entries.len()), (0, 1));
     assert_eq!(bench.answers(1), [(0, 513)]);
     // More pieces than the engine holds, in two requests.
@@ -209,13 +210,49 @@ fn event_idx_says_when_to_interrupt_and_when_to_ring() {
         bench.answers(1);
         assert_eq!(bench.line.0.load(Ordering::Acquire), interrupts, "request {n}");
         // The device wants a doorbell for the very next request.
-        bench.step();
+        assert_eq!(bench.rest(), Next::Idle);
         assert_eq!(bench.ring.avail_event(&bench.memory), n + 1);
     }
     bench.ring.set_used_event(&bench.memory, 3);
     bench.read(0, 0, &[(DATA, 512)]);
     bench.answers(1);
     assert_eq!(bench.line.0.load(Ordering::Acquire), 1);
+}
+
+/// Whether the driver would ring for its next request.
+fn wants_doorbell(bench: &Bench, event_idx: bool) -> bool {
+    match event_idx {
+        true => bench.ring.avail_event(&bench.memory) == bench.ring.next_avail,
+        false => bench.bytes(bench.ring.used, 2) == [0, 0],
+    }
+}
+
+#[test]
+fn doorbells_are_declined_while_the_worker_is_at_it() {
+    for event_idx in [false, true] {
+        let mut bench = Bench::idle(options());
+        bench.start(event_idx);
+        for n in 0..3 {
+            assert_eq!(bench.rest(), Next::Idle);
+            assert!(wants_doorbell(&bench, event_idx), "{event_idx}");
+            bench.control.hold();
+            bench.read(n * 4, 0, &[(DATA, 512)]);
+            assert_eq!(bench.rest(), Next::Idle);
+            assert!(wants_doorbell(&bench, event_idx), "{event_idx}: nothing tells of requests");
+            bench.control.release_all();
+            assert_eq!(bench.answers(1).len(), 1);
+            assert!(!wants_doorbell(&bench, event_idx), "{event_idx}: it looks again");
+            assert_eq!(bench.step(), Next::Idle);
+            assert!(wants_doorbell(&bench, event_idx), "{event_idx}: it does not look again");
+        }
+        // Whoever drains the disk does not look at its queues.
+        bench.read(0, 0, &[(DATA, 512)]);
+        assert_eq!(bench.rest(), Next::Idle);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        bench.disk.park().drain(deadline).unwrap();
+        assert!(wants_doorbell(&bench, event_idx), "{event_idx}: after draining");
+        assert_eq!(bench.ring.used(&bench.memory).len(), 1);
+    }
 }
 
 #[test]

@@ -18,10 +18,14 @@ where
     E: Engine,
 {
     /// Reads all completions. What they pin is let go one by one, each after what it means is
-    /// done.
-    pub(super) fn read_completions(&mut self) {
+    /// done. `first` happens before, if there are any. Whether a request was answered.
+    pub(super) fn read_completions(&mut self, first: impl FnOnce(&mut Self)) -> bool {
+        let before = self.counts.answered;
         let mut completions = mem::take(&mut self.scratch);
         self.ports.engine.completed(&mut completions);
+        if !completions.is_empty() {
+            first(self);
+        }
         for completion in completions.drain(..) {
             self.completed(completion);
         }
@@ -30,6 +34,7 @@ where
             self.resetting = false;
             self.signals.reset_done();
         }
+        self.counts.answered > before
     }
 
     fn completed(&mut self, completion: Completion) {

@@ -1,5 +1,8 @@
 //! From queues to jobs, and from jobs back to queues.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use virtio_queue::{QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory};
 
@@ -8,6 +11,19 @@ use crate::io::Engine;
 use crate::virtio::blk::decode::Decoded;
 use crate::virtio::blk::ports::{DiskPort, Pinner};
 use crate::virtio::blk::request::{Request, Status};
+
+/// How long the driver is waited for after an answer: a fraction of an exit on a host with nested
+/// virtualization, and a few times one on others.
+const LINGER: Duration = Duration::from_micros(10);
+
+/// What became of doorbells when a queue was found empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doorbell {
+    /// They stay as they are: somebody looks again soon.
+    AsItIs,
+    /// The driver is asked to ring.
+    Wanted,
+}
 
 /// What a look at a queue found.
 enum Found {
@@ -26,26 +42,26 @@ where
 {
     /// Takes what the driver made available, as many requests from each queue as it has entries at
     /// most: a driver that never stops cannot keep the worker from its completions. Whether there
-    /// is more.
-    pub(super) fn take_all(&mut self) -> bool {
-        let mut more = false;
+    /// were any, and there may be more.
+    pub(super) fn take_all(&mut self, doorbell: Doorbell) -> bool {
+        let mut any = false;
         for queue in 0..self.queues.len() {
-            more |= self.take(queue);
+            any |= self.take(queue, doorbell);
         }
-        more && self.signals.is_live()
+        any && self.signals.is_live()
     }
 
-    fn take(&mut self, index: usize) -> bool {
+    fn take(&mut self, index: usize, doorbell: Doorbell) -> bool {
         let Some(Some(size)) = self.queues.get(index).map(|queue| queue.as_ref().map(QueueT::size))
         else {
             return false;
         };
-        for _ in 0..size {
+        for taken in 0..size {
             if !self.signals.is_live() {
                 return false;
             }
-            match self.look(index) {
-                Found::Nothing => return false,
+            match self.look(index, doorbell) {
+                Found::Nothing => return taken > 0,
                 Found::Nonsense => {
                     self.broken();
                     return false;
@@ -56,15 +72,55 @@ where
         true
     }
 
-    /// Takes the next chain of a queue. Doorbells are asked for before it says that there is none.
-    fn look(&mut self, index: usize) -> Found {
+    /// Waits a moment for the driver's answer to what was just put into the used rings. A driver that
+    /// keeps the disk busy has its next requests ready long before a doorbell (an exit of the guest) and
+    /// the wake-up of this thread would tell of them.
+    pub(super) fn linger(&mut self) {
+        let until = Instant::now() + LINGER;
+        while !self.is_offered_more() && Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Tells the driver that doorbells are not needed now. Whoever does it looks at the queues again,
+    /// and at last with [`Doorbell::Wanted`].
+    pub(super) fn decline_doorbells(&mut self) {
+        if !std::mem::take(&mut self.listening) {
+            return;
+        }
+        let memory = &self.ports.memory;
+        for queue in self.queues.iter_mut().flatten() {
+            // Where the ring cannot be written, the driver rings needlessly.
+            if queue.event_idx_enabled() {
+                // The event of section 2.7.10.1, which lies behind the used ring: one that has passed.
+                let passed = queue.next_avail().wrapping_sub(1).to_le();
+                let place = queue.used_ring() + 4 + 8 * u64::from(queue.size());
+                let _ = memory.write_obj(passed, GuestAddress(place));
+            } else {
+                let _ = queue.disable_notification(memory);
+            }
+        }
+    }
+
+    fn is_offered_more(&self) -> bool {
+        let memory = &self.ports.memory;
+        self.queues.iter().flatten().any(|queue| {
+            let offered = queue.avail_idx(memory, Ordering::Acquire);
+            offered.is_ok_and(|offered| offered.0 != queue.next_avail())
+        })
+    }
+
+    /// Takes the next chain of a queue. Where doorbells are wanted, they are asked for before it says
+    /// that there is none.
+    fn look(&mut self, index: usize, doorbell: Doorbell) -> Found {
         let Some(Some(queue)) = self.queues.get_mut(index) else { return Found::Nothing };
         let memory = &self.ports.memory;
         let mut next = match queue.iter(memory) {
             Ok(mut chains) => chains.next(),
             Err(_) => return Found::Nonsense,
         };
-        if next.is_none() {
+        if next.is_none() && doorbell == Doorbell::Wanted {
+            self.listening = true;
             match queue.enable_notification(memory) {
                 Ok(true) => match queue.iter(memory) {
                     Ok(mut chains) => next = chains.next(),
