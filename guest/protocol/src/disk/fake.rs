@@ -51,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) bells: u64,
     /// Ends nothing while it is set.
     pub(crate) held: bool,
+    /// What discarded bytes are.
+    pub(crate) discarded: u8,
     pub(crate) offered: u64,
     agreed: u64,
     status: u32,
@@ -80,6 +82,7 @@ impl Machine {
             fault: None,
             bells: 0,
             held: false,
+            discarded: 0x5d,
             offered: bits.iter().fold(0, |all, bit| all | 1 << bit),
             agreed: 0,
             status: 0,
@@ -250,7 +253,7 @@ impl Machine {
                 let range = job.readable[0].0;
                 let from = self.ram.word(range) * SECTOR_BYTES;
                 let to = from + self.ram.word(range + 8) * SECTOR_BYTES;
-                let byte = if job.operation == Operation::Zero { 0 } else { 0x5d };
+                let byte = if job.operation == Operation::Zero { 0 } else { self.discarded };
                 self.disk[from as usize..to as usize].fill(byte);
             }
         }

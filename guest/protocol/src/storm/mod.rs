@@ -7,6 +7,7 @@
 //! - Buffers have random sizes, places and segments. Before, between and after the segments lie
 //!   [stamps] that the CPU verifies and writes anew all the while, in the very pages that
 //!   devices read and write.
+//! - Some [pages](Lent) are given up from time to time, for the monitor to discard.
 //! - What is not as it must be is a [`Finding`], counted in the control page by [kind](FindingKind).
 //!
 //! All state is in RAM and in the driver's place, so a fork takes it along, with transfers in
@@ -15,6 +16,7 @@
 
 mod buffer;
 mod finding;
+mod lent;
 mod plan;
 mod run;
 mod shadow;
@@ -29,6 +31,7 @@ pub mod words;
 mod tests;
 
 pub use finding::{Finding, FindingKind, Judge};
+pub use lent::Lent;
 pub use plan::Plan;
 pub use run::{Storm, StormError, Totals};
 pub use shadow::{Expected, Shadow};

@@ -21,6 +21,9 @@ pub(super) const SALTS_MAX: u64 = 1024;
 const SALT_BYTES: u64 = 16;
 const SLOT_BYTES: u64 = 256;
 const SHADOW_BYTES: u64 = 16;
+/// Pages that are given up from time to time.
+pub(super) const LENT_PAGES: u64 = 16;
+const LENT_BYTES: u64 = 16;
 const SECTORS_MAX: u64 = 1 << 32;
 
 /// The parameters of a storm. They were checked.
@@ -73,9 +76,12 @@ impl Plan {
     /// How many pages of memory a storm needs at least.
     #[must_use]
     pub const fn pages_for(depth: u64, most: u64, sectors: u64) -> u64 {
-        let tables = SALTS_MAX * SALT_BYTES + depth * SLOT_BYTES + sectors * SHADOW_BYTES;
+        let tables = SALTS_MAX * SALT_BYTES
+            + depth * SLOT_BYTES
+            + sectors * SHADOW_BYTES
+            + LENT_PAGES * LENT_BYTES;
         let page = PAGE_BYTES as u64;
-        tables.div_ceil(page) + span_offset(depth, most).div_ceil(page)
+        tables.div_ceil(page) + span_offset(depth, most).div_ceil(page) + LENT_PAGES
     }
 
     /// Where the shadow is: its address and its length in bytes.
@@ -123,9 +129,24 @@ impl Plan {
         self.slot(self.depth) + (sector - self.sector) * SHADOW_BYTES
     }
 
+    /// Address of what is kept of a page that is given up from time to time.
+    pub(super) const fn lent_entry(&self, number: u64) -> u64 {
+        self.shadow(self.sector + self.sectors) + number * LENT_BYTES
+    }
+
+    /// Address of such a page.
+    pub(super) const fn lent_page(&self, number: u64) -> u64 {
+        let page = PAGE_BYTES as u64;
+        let spans = self.spans() + span_offset(self.depth, self.most);
+        spans.next_multiple_of(page) + number * page
+    }
+
+    const fn spans(&self) -> u64 {
+        self.lent_entry(LENT_PAGES).next_multiple_of(PAGE_BYTES as u64)
+    }
+
     pub(super) const fn span(&self, slot: u64) -> Span {
-        let tables = self.slot(self.depth) + self.sectors * SHADOW_BYTES;
-        let address = tables.next_multiple_of(PAGE_BYTES as u64) + span_offset(slot, self.most);
+        let address = self.spans() + span_offset(slot, self.most);
         let large = slot.is_multiple_of(GROUP);
         let (most_sectors, most_segments) = shape(large, self.most);
         Span { address, bytes: span_bytes(large, self.most), most_sectors, most_segments }

@@ -145,6 +145,9 @@ impl<'a, B: Bus> Storm<'a, B> {
             }
         }
         self.stamp_some();
+        if self.plan.has(flag::LEND) {
+            self.lend_one();
+        }
         Ok(ended)
     }
 
@@ -176,7 +179,7 @@ impl<'a, B: Bus> Storm<'a, B> {
             for slot in 0..self.plan.depth {
                 if next < end && Slot::new(&self.plan, slot).is(self.bus, State::Free) {
                     let sectors = self.plan.span(slot).most_sectors.min(end - next);
-                    self.prepare(slot, Operation::Read, next, sectors);
+                    self.prepare(slot, Operation::Read, next, sectors, None);
                     next += sectors;
                     self.add(words::READ_BACK, sectors);
                 }

@@ -29,6 +29,8 @@ pub(super) enum Word {
     Tail,
     /// How many segments; 0 if there never were any.
     Count,
+    /// 0, or one more than the number of the given-up page that a read goes to.
+    Target = 28,
 }
 
 const SEGMENTS: u64 = 12;

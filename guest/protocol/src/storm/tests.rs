@@ -10,6 +10,7 @@ use crate::sector::SectorHeader;
 
 mod forks;
 mod layout;
+mod lent;
 
 const CONTROL: u64 = 0x20;
 const SEED_USED: u64 = 99;
@@ -57,12 +58,12 @@ fn verify(machine: &Machine) -> Vec<Finding> {
     let view = view(machine);
     let sectors = REGION.0..REGION.0 + REGION.1;
     let disk = sectors.filter_map(|sector| view.verify_sector(sector, &machine.sector(sector)));
-    disk.chain(view.verify_stamps()).collect()
+    disk.chain(view.verify_stamps()).chain(view.verify_lent()).collect()
 }
 
 #[test]
 fn a_storm_on_a_good_disk_finds_nothing() {
-    let everything = flag::ZEROS | flag::FLUSH | flag::ZERO | flag::DISCARD;
+    let everything = flag::ZEROS | flag::FLUSH | flag::ZERO | flag::DISCARD | flag::LEND;
     for (depth, most, flags, disk_flags) in [
         (16, 128, flag::ZEROS, 0),
         (64, 128, everything, INDIRECT | EVENT_IDX),

@@ -1,16 +1,20 @@
 //! Transfers: chosen, prepared, made available.
 
 use super::buffer::{lay_out, poison, put_sector};
+use super::lent::{BLOCKS, Lent, LentPage};
 use super::run::Storm;
 use super::shadow::{Expected, Shadow};
 use super::slot::{Layout, Slot, State, Word};
 use super::words::{self, flag};
-use crate::disk::{Bus, Operation, Request, SECTOR_BYTES};
+use crate::disk::{Bus, Operation, Request, SECTOR_BYTES, Segment};
 use crate::sector::SectorHeader;
 use crate::table::mix;
 
 /// One of so many transfers is a flush, one a write zeroes, one a discard, where they are wanted.
 const RARE: u64 = 64;
+
+/// One of so many reads goes to a page that is given up, where that is wanted.
+const TARGETED: u64 = 8;
 
 /// How often a place for a transfer is looked for.
 const TRIES: u32 = 4;
@@ -20,17 +24,24 @@ impl<B: Bus> Storm<'_, B> {
     pub(super) fn prepare_any(&mut self, slot: u64) {
         let operation = self.choose_operation();
         if operation == Operation::Flush {
-            return self.prepare(slot, operation, self.plan.sector, 0);
+            return self.prepare(slot, operation, self.plan.sector, 0, None);
         }
-        let most = self.plan.span(slot).most_sectors.min(self.plan.sectors);
+        let wanted =
+            operation == Operation::Read && self.plan.has(flag::LEND) && self.choose(TARGETED) == 0;
+        let target = if wanted { self.choose_target() } else { None };
+        let most = target.map_or(self.plan.span(slot).most_sectors, |_| BLOCKS);
+        let most = most.min(self.plan.sectors);
         let mut sectors = 1 + self.choose(most);
         for _ in 0..TRIES {
             let sector = self.plan.sector + self.choose(self.plan.sectors - sectors + 1);
             let is_free = |sector| !Shadow::load(self.bus, &self.plan, sector).busy;
             if (sector..sector + sectors).all(is_free) {
-                return self.prepare(slot, operation, sector, sectors);
+                return self.prepare(slot, operation, sector, sectors, target);
             }
             sectors = sectors.div_ceil(2);
+        }
+        if let Some(page) = target {
+            page.become_(self.bus, Lent::GivenUp);
         }
     }
 
@@ -49,7 +60,15 @@ impl<B: Bus> Storm<'_, B> {
     }
 
     /// Gives a free slot this transfer, of sectors that no other uses.
-    pub(super) fn prepare(&mut self, number: u64, operation: Operation, sector: u64, sectors: u64) {
+    /// A read may go to a page that is given up.
+    pub(super) fn prepare(
+        &mut self,
+        number: u64,
+        operation: Operation,
+        sector: u64,
+        sectors: u64,
+        target: Option<LentPage>,
+    ) {
         let slot = Slot::new(&self.plan, number);
         let salt = self.take_up_salt();
         let sequence = self.get(words::SEQUENCE);
@@ -61,6 +80,7 @@ impl<B: Bus> Storm<'_, B> {
             (Word::Sequence, sequence),
             (Word::Salt, salt),
             (Word::Poison, 0),
+            (Word::Target, target.map_or(0, |page| page.number + 1)),
         ];
         record.into_iter().for_each(|(word, value)| slot.set(self.bus, word, value));
         slot.set(self.bus, Word::State, State::Prepared as u64);
@@ -72,10 +92,11 @@ impl<B: Bus> Storm<'_, B> {
             }
             shadow.store(self.bus, &self.plan, sector);
         }
-        match operation {
-            Operation::Write => self.fill(number, slot),
+        match (operation, target) {
+            (_, Some(page)) => self.aim(number, slot, page),
+            (Operation::Write, None) => self.fill(number, slot),
             // Pages that the CPU has not touched since a fork are pinned as they are, too.
-            Operation::Read => {
+            (Operation::Read, None) => {
                 let poisoned = self.choose(2) == 0;
                 self.clear_buffer(number, slot, poisoned);
             }
@@ -101,6 +122,17 @@ impl<B: Bus> Storm<'_, B> {
                 put_sector(self.bus, &layout, index, &poison(key, index));
             }
         }
+    }
+
+    /// Lets a read go to a part of a page, with no stamps beside it.
+    fn aim(&mut self, number: u64, slot: Slot, page: LentPage) {
+        self.check_stamps(number);
+        let sectors = slot.get(self.bus, Word::Sectors);
+        let start = page.address + self.choose(BLOCKS - sectors + 1) * SECTOR_BYTES;
+        let mut layout = Layout { start, count: 1, ..Layout::default() };
+        layout.segments[0] = Segment { address: start, bytes: sectors * SECTOR_BYTES };
+        slot.set(self.bus, Word::Count, 0);
+        slot.set_layout(self.bus, &layout);
     }
 
     /// Lays out the buffer of a slot, with stamps. Those of the last one are verified before.

@@ -58,6 +58,9 @@ impl<B: Bus> Storm<'_, B> {
                 sequence: slot.get(self.bus, Word::Sequence),
             }),
             Operation::Zero if done => Some(Expected::Zeros),
+            Operation::Discard if done && self.plan.has(flag::DISCARDED_ARE_ZEROS) => {
+                Some(Expected::Zeros)
+            }
             _ => Some(Expected::Unknown),
         };
         let sector = slot.get(self.bus, Word::Sector);
@@ -65,6 +68,10 @@ impl<B: Bus> Storm<'_, B> {
             let before = Shadow::load(self.bus, &self.plan, sector).expected;
             let shadow = Shadow::idle(expected.unwrap_or(before));
             shadow.store(self.bus, &self.plan, sector);
+        }
+        if let Some(page) = self.target_of(slot) {
+            let first = page.block_of(layout.start);
+            self.take_back(page, first..first + sectors);
         }
         slot.set(self.bus, Word::State, State::Free as u64);
         self.add(words::TRANSFERS, 1);
@@ -87,14 +94,22 @@ impl<B: Bus> Storm<'_, B> {
     fn check_read(&mut self, slot: Slot, layout: &Layout) {
         let first = slot.get(self.bus, Word::Sector);
         let key = slot.get(self.bus, Word::Poison);
+        let target = self.target_of(slot);
         for index in 0..slot.get(self.bus, Word::Sectors) {
             let words = sector_at(self.bus, layout, index);
+            // What was read to a page that is given up may have been discarded since.
+            if target.is_some() && words == [0; SECTOR_WORDS] {
+                continue;
+            }
             let expected = Shadow::load(self.bus, &self.plan, first + index).expected;
             let (memory, plan, control) = (&*self.bus, &self.plan, self.control);
             let history = |salt, sequence| knows(memory, plan, control, salt, sequence);
             let fresh = plan.has(flag::FRESH) || plan.has(flag::ZEROS);
             let judge = Judge { seed: plan.seed, fresh, history };
-            let missed = key != 0 && has_poison(&words, &poison(key, index));
+            let missed = match target {
+                Some(page) => page.holds(self.bus, page.block_of(layout.start) + index, &words),
+                None => key != 0 && has_poison(&words, &poison(key, index)),
+            };
             let kind = match judge.judge(first + index, expected, &words) {
                 _ if missed => Some(FindingKind::Lost),
                 // The buffer was not cleared: it is as likely that it still holds what it held.

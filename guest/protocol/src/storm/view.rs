@@ -1,10 +1,12 @@
 //! A storm as the monitor sees it: the memory of a guest that does not run, and the disk.
 
 use super::finding::{Finding, FindingKind, Judge, expected_words};
-use super::plan::Plan;
+use super::lent::{Lent, LentPage, bad_page};
+use super::plan::{LENT_PAGES, Plan};
 use super::shadow::Shadow;
 use super::verify::{bad_stamp, knows};
 use super::words::{self, flag};
+use crate::map::PAGE_BYTES;
 use crate::memory::Memory;
 use crate::sector::sector_words;
 
@@ -78,5 +80,18 @@ impl<'a, M: Memory> StormView<'a, M> {
     /// Verifies the stamps beside all buffers; bad ones, one for each slot at most.
     pub fn verify_stamps(&self) -> impl Iterator<Item = Finding> {
         (0..self.plan.depth).filter_map(|slot| bad_stamp(self.memory, &self.plan, slot))
+    }
+
+    /// The pages that are given up from time to time: their numbers, and what the guest says of them.
+    pub fn lent(&self) -> impl Iterator<Item = (u64, Lent)> {
+        (0..LENT_PAGES).map(|number| {
+            let page = LentPage::new(&self.plan, number);
+            (page.address / PAGE_BYTES as u64, page.state(self.memory))
+        })
+    }
+
+    /// Verifies these pages; bad ones, one finding each.
+    pub fn verify_lent(&self) -> impl Iterator<Item = Finding> {
+        (0..LENT_PAGES).filter_map(|number| bad_page(self.memory, &self.plan, number))
     }
 }

@@ -50,9 +50,13 @@ pub const ERRORS: usize = 36;
 pub const SALTS: usize = 37;
 /// The slot that is looked at next.
 pub const CURSOR: usize = 38;
+/// How many pages that were given up were found discarded.
+pub const DISCARDED: usize = 39;
 /// How many findings there are; in the words after it, how many of each
 /// [kind](super::FindingKind).
 pub const FINDINGS: usize = 40;
+/// The page that is given up or taken back next.
+pub const LENT_CURSOR: usize = 47;
 /// The first finding: its kind, and the fields of [`Finding`](super::Finding) in order.
 pub const FIRST_FINDING: usize = 48;
 
@@ -69,12 +73,17 @@ pub mod flag {
     pub const FLUSH: u64 = 4;
     /// Write zeroes are mixed in.
     pub const ZERO: u64 = 8;
-    /// Discards are mixed in. What a discarded sector holds is not known.
+    /// Discards are mixed in. What a discarded sector holds is not known, without
+    /// [`DISCARDED_ARE_ZEROS`].
     pub const DISCARD: u64 = 16;
     /// I/O errors may happen: they are counted apart, and a sector whose write failed is unknown.
     pub const ERRORS: u64 = 32;
     /// The region is not read back at the end.
     pub const NO_READ_BACK: u64 = 64;
+    /// The disk promises that discarded sectors hold zeros.
+    pub const DISCARDED_ARE_ZEROS: u64 = 128;
+    /// Pages of memory are given up from time to time, for the monitor to discard.
+    pub const LEND: u64 = 256;
 }
 
 /// Values of [`PHASE`].

@@ -1,7 +1,7 @@
 //! Where buffers and tables lie.
 
 use super::super::buffer::{lay_out, put_sector, sector_at};
-use super::super::plan::GAP_MOST;
+use super::super::plan::{GAP_MOST, LENT_PAGES};
 use super::*;
 use crate::disk::SECTOR_BYTES;
 use crate::map::PAGE_BYTES;
@@ -30,7 +30,18 @@ fn the_tables_and_the_spans_lie_in_the_area_one_after_the_other() {
             assert!(span.most_sectors <= most && span.most_sectors > 0);
             at += span.bytes;
         }
-        assert!(at <= end && end - at < PAGE_BYTES as u64, "{at:#x} {end:#x}");
+        let page = PAGE_BYTES as u64;
+        for number in 0..LENT_PAGES {
+            let entry = plan.lent_entry(number);
+            assert!(entry >= shadow + shadow_bytes && entry + 16 <= plan.span(0).address);
+            let lent = plan.lent_page(number);
+            assert!(
+                lent.is_multiple_of(page) && lent >= at && lent - at < page,
+                "{at:#x} {lent:#x}"
+            );
+            at = lent + page;
+        }
+        assert_eq!(at, end);
     }
 }
 
