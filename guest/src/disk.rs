@@ -6,10 +6,10 @@ use pincow_guest_protocol::disk::{
 };
 use pincow_guest_protocol::load::{self, Load, LoadError};
 use pincow_guest_protocol::storm::{Storm, StormError, Totals};
-use pincow_guest_protocol::{Command, Region, Status};
+use pincow_guest_protocol::{Command, Region, Register, Status};
 
 use crate::mailbox::Answer;
-use crate::mmio::{read_virtio, write_virtio};
+use crate::mmio::{read_virtio, write_mailbox, write_virtio};
 use crate::ram::Ram;
 
 /// Bytes of one segment; what devices commonly take.
@@ -26,6 +26,10 @@ impl Bus for Ram {
 
     /// Nothing: `pause` is slow under some monitors.
     fn relax(&mut self) {}
+
+    fn rest(&mut self, microseconds: u64) {
+        write_mailbox(self.vcpu(), Register::Rest, microseconds);
+    }
 }
 
 /// Does what is asked; `None` if it is not about disks.

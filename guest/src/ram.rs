@@ -19,13 +19,20 @@ const DISKS_END_PAGE: u64 = DISKS_END / PAGE_BYTES as u64;
 /// tables up to the end of RAM.
 #[derive(Clone, Copy)]
 pub(crate) struct Ram {
+    /// Who sees it.
+    vcpu: usize,
     end_page: u64,
 }
 
 impl Ram {
-    /// The RAM of a guest that has so many bytes of it.
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self { end_page: bytes / PAGE_BYTES as u64 }
+    /// The RAM of a guest that has so many bytes of it, as this vCPU sees it.
+    pub(crate) fn new(vcpu: usize, bytes: u64) -> Self {
+        Self { vcpu, end_page: bytes / PAGE_BYTES as u64 }
+    }
+
+    /// Which vCPU sees it.
+    pub(crate) fn vcpu(self) -> usize {
+        self.vcpu
     }
 
     /// Whether these are pages of the tables.

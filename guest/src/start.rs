@@ -27,7 +27,7 @@ extern "C" fn main(vcpu: usize, ram_bytes: u64, vcpus: usize) -> ! {
         let _ = writeln!(Serial, "pincow guest: {vcpus} vCPU{plural}, {mib} MiB");
     }
     let mailbox = Mailbox::new(vcpu);
-    let mut this = Vcpu::new(vcpu, Ram::new(ram_bytes));
+    let mut this = Vcpu::new(vcpu, Ram::new(vcpu, ram_bytes));
     mailbox.report_ready();
     loop {
         let answer = this.answer(mailbox.next());

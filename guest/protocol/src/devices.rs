@@ -33,6 +33,9 @@ pub const VALUES: usize = 4;
 /// Written to [`Register::Report`] by each vCPU of the embedded payload when it starts.
 pub const REPORT_READY: u64 = 0x5245_4144;
 
+/// How long a vCPU sleeps at most for one write to [`Register::Rest`], in microseconds.
+pub const REST_MOST_US: u64 = 10_000;
+
 /// A register of a mailbox. All are 8 bytes wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
@@ -50,6 +53,8 @@ pub enum Register {
     Exit,
     /// Write: a value that no command asked for.
     Report,
+    /// Write: the vCPU sleeps for so many microseconds, at most [`REST_MOST_US`].
+    Rest,
 }
 
 impl Register {
@@ -64,6 +69,7 @@ impl Register {
             Self::DoneValue => 0x50,
             Self::Exit => 0x58,
             Self::Report => 0x60,
+            Self::Rest => 0x68,
         }
     }
 
@@ -78,6 +84,7 @@ impl Register {
             0x50 => Self::DoneValue,
             0x58 => Self::Exit,
             0x60 => Self::Report,
+            0x68 => Self::Rest,
             _ => return None,
         })
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pincow_guest_protocol::Register;
 use pincow_guest_protocol::command::NO_COMMAND;
+use pincow_guest_protocol::devices::REST_MOST_US;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -124,7 +125,7 @@ impl Mailbox {
             }
             Progress::Idle | Progress::Done(_) => inner.state.progress = Progress::Posted(command),
         }
-        self.to_guest.notify_one();
+        self.to_guest.notify_all();
         Ok(())
     }
 
@@ -225,6 +226,16 @@ impl Mailbox {
             self.to_guest.wait(&mut inner);
         }
     }
+
+    /// Lets the vCPU sleep, unless it is wanted elsewhere.
+    fn rest(&self, mut inner: MutexGuard<'_, Inner>, microseconds: u64) -> Flow {
+        let longest = Duration::from_micros(microseconds.min(REST_MOST_US));
+        let deadline = Instant::now() + longest;
+        while !inner.interrupted && !inner.closed && Instant::now() < deadline {
+            self.to_guest.wait_until(&mut inner, deadline);
+        }
+        Flow::Continue
+    }
 }
 
 impl MmioDevice for Mailbox {
@@ -243,13 +254,13 @@ impl MmioDevice for Mailbox {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Flow {
-        let mut inner = self.inner.lock();
-        let inner = &mut *inner;
+        let mut guard = self.inner.lock();
         let (Some(register), Ok(bytes)) = (Register::at(offset), <[u8; 8]>::try_from(data)) else {
-            inner.counts.malformed += 1;
+            guard.counts.malformed += 1;
             return Flow::Continue;
         };
         let value = u64::from_le_bytes(bytes);
+        let inner = &mut *guard;
         match register {
             Register::Reply(n) => inner.state.values[n] = value,
             Register::Done | Register::DoneValue => {
@@ -271,6 +282,7 @@ impl MmioDevice for Mailbox {
                 inner.reports.push_back(value);
                 self.to_host.notify_all();
             }
+            Register::Rest => return self.rest(guard, value),
             Register::Command | Register::Arg(_) => inner.counts.malformed += 1,
         }
         Flow::Continue

@@ -2,7 +2,7 @@ use super::*;
 
 fn registers() -> Vec<Register> {
     use Register::*;
-    let mut all = vec![Command, Done, DoneValue, Exit, Report];
+    let mut all = vec![Command, Done, DoneValue, Exit, Report, Rest];
     all.extend((0..VALUES).flat_map(|n| [Arg(n), Reply(n)]));
     all
 }

@@ -68,4 +68,10 @@ pub trait Bus: ByteMemory {
 
     /// Called each time that there was nothing to do.
     fn relax(&mut self);
+
+    /// Called when there was nothing to do for a while: the processor may do something else for so
+    /// many microseconds.
+    fn rest(&mut self, _microseconds: u64) {
+        self.relax();
+    }
 }

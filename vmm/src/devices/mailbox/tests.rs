@@ -106,9 +106,26 @@ fn a_guest_that_floods_costs_nothing() {
 }
 
 #[test]
+fn a_rest_is_as_long_as_it_is_asked_for_and_never_very_long() {
+    let mailbox = Mailbox::new();
+    let timed = |microseconds| {
+        let begun = Instant::now();
+        assert_eq!(write(&mailbox, Register::Rest, microseconds), Flow::Continue);
+        begun.elapsed()
+    };
+    assert!(timed(2000) >= Duration::from_millis(2));
+    let longest = timed(u64::MAX);
+    assert!(longest >= Duration::from_micros(REST_MOST_US) && longest < LONG, "{longest:?}");
+    mailbox.interrupt();
+    let mut shortest = Duration::MAX;
+    (0..20).for_each(|_| shortest = shortest.min(timed(REST_MOST_US)));
+    assert!(shortest < Duration::from_micros(REST_MOST_US), "{shortest:?}");
+}
+
+#[test]
 fn wrong_sizes_and_offsets_are_counted_and_read_as_ones() {
     let mailbox = Mailbox::new();
-    for offset in [0, 1, 4, 8, 0x28, 0x48, 0x58, 0x68, 0xf8, u64::MAX] {
+    for offset in [0, 1, 4, 8, 0x28, 0x48, 0x58, 0x70, 0xf8, u64::MAX] {
         for len in [0, 1, 2, 4, 7, 9, 64] {
             let mut data = vec![0xff; len];
             assert_eq!(mailbox.read(offset, &mut data), Flow::Continue);
