@@ -1,13 +1,13 @@
 //! A sector as a storm writes it: a header that says who wrote it, when and where, and a body that
 //! follows from it. So a sector proves by itself that it is whole, like a [churned page](super::page).
 
-use super::table::{keyed_word, mix};
+use super::table::{mix, stepped_word};
 
 /// 8-byte words in a sector.
 pub const SECTOR_WORDS: usize = 64;
 
 /// Words of the header: salt, sequence, sector, seed, seal.
-const HEADER_WORDS: usize = 5;
+pub(crate) const HEADER_WORDS: usize = 5;
 const SEAL: usize = HEADER_WORDS - 1;
 
 /// Who wrote a sector, when, and where.
@@ -54,7 +54,8 @@ impl SectorHeader {
     #[must_use]
     pub fn words(&self) -> [u64; SECTOR_WORDS] {
         let seal = self.seal();
-        let mut words: [u64; SECTOR_WORDS] = core::array::from_fn(|index| keyed_word(seal, index));
+        let mut words: [u64; SECTOR_WORDS] =
+            core::array::from_fn(|index| stepped_word(seal, index as u64));
         words[..HEADER_WORDS].copy_from_slice(&[
             self.salt,
             self.sequence,
@@ -76,11 +77,22 @@ impl Content {
             let zeros = words.iter().all(|word| *word == 0);
             return if zeros { Self::Zeros } else { Self::Broken };
         }
-        match (SEAL + 1..SECTOR_WORDS).find(|index| words[*index] != keyed_word(seal, *index)) {
+        match (SEAL + 1..SECTOR_WORDS)
+            .find(|index| words[*index] != stepped_word(seal, *index as u64))
+        {
             Some(index) => Self::Torn { header, index },
             None => Self::Whole(header),
         }
     }
+}
+
+/// The headers of storms' sectors that stand anywhere in these words.
+pub fn headers_in(words: &[u64]) -> impl Iterator<Item = SectorHeader> {
+    words.windows(HEADER_WORDS).filter_map(|words| {
+        let [salt, sequence, sector, seed, seal] = *words else { return None };
+        let header = SectorHeader { salt, sequence, sector, seed };
+        (header.seal() == seal).then_some(header)
+    })
 }
 
 /// The words of a sector of which the monitor has the bytes.

@@ -26,6 +26,14 @@ pub(crate) const fn keyed_word(key: u64, index: usize) -> u64 {
     value ^ (value >> 32)
 }
 
+/// The word of a sector, or of other bytes of a storm, with this key: as different from its
+/// neighbours and from the same word of another key as is needed, and no more, since a storm
+/// spends its time on these. A loop over it is additions, several at a time.
+#[inline(always)]
+pub(crate) const fn stepped_word(key: u64, index: u64) -> u64 {
+    key.wrapping_add(index.wrapping_mul(ODD_A))
+}
+
 /// What [`Command::Fill`](super::Command::Fill) writes to the word `index` of page `page`.
 #[must_use]
 pub const fn word(seed: u64, page: u64, index: usize) -> u64 {

@@ -31,6 +31,18 @@ fn two_halves_do_not_make_a_whole() {
 }
 
 #[test]
+fn headers_are_found_wherever_they_stand() {
+    let other = SectorHeader { sequence: 3, ..HEADER };
+    let row: Vec<u64> = HEADER.words().into_iter().chain(other.words()).collect();
+    let found = |words: &[u64]| headers_in(words).collect::<Vec<_>>();
+    assert_eq!(found(&row), [HEADER, other]);
+    assert_eq!(found(&row[1..SECTOR_WORDS + HEADER_WORDS]), [other]);
+    assert_eq!(found(&row[1..SECTOR_WORDS + SEAL]), []);
+    assert_eq!(found(&row[..SEAL]), []);
+    assert_eq!(found(&[0; SECTOR_WORDS]), []);
+}
+
+#[test]
 fn bytes_are_little_endian_words() {
     let bytes: Vec<u8> = HEADER.words().iter().flat_map(|word| word.to_le_bytes()).collect();
     assert_eq!(sector_words(&bytes.try_into().expect("a sector")), HEADER.words());

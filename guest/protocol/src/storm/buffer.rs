@@ -8,7 +8,6 @@ use super::slot::Layout;
 use crate::disk::{SECTOR_BYTES, Segment};
 use crate::memory::{ByteMemory, Memory};
 use crate::sector::SECTOR_WORDS;
-use crate::table::keyed_word;
 
 /// Lays a buffer of `bytes` bytes out in a span. `choose(n)` is a number below n.
 pub(super) fn lay_out(
@@ -69,9 +68,4 @@ pub(super) fn put_sector(
     words: &[u64; SECTOR_WORDS],
 ) {
     each_run(layout, index, |run, address| memory.write_words(address, &words[run]));
-}
-
-/// What a buffer holds before a device fills it.
-pub(super) fn poison(key: u64, index: u64) -> [u64; SECTOR_WORDS] {
-    core::array::from_fn(|word| keyed_word(key, index as usize * SECTOR_WORDS + word))
 }

@@ -1,7 +1,7 @@
 //! What is wrong, and how it is told.
 
 use super::shadow::Expected;
-use crate::sector::{Content, SECTOR_WORDS};
+use crate::sector::{Content, SECTOR_WORDS, SectorHeader, headers_in};
 
 /// What is wrong. Its number is its word after [`FINDINGS`](super::words::FINDINGS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,9 +103,7 @@ impl<H: Fn(u64, u64) -> bool> Judge<H> {
     ) -> Option<FindingKind> {
         let content = Content::of(words);
         let foreign = match content {
-            Content::Whole(header) => {
-                header.seed != self.seed || !(self.history)(header.salt, header.sequence)
-            }
+            Content::Whole(header) => self.is_foreign(header),
             _ => false,
         };
         match (expected, content) {
@@ -132,8 +130,17 @@ impl<H: Fn(u64, u64) -> bool> Judge<H> {
             (_, Content::Whole(_)) | (Expected::Written { .. }, Content::Zeros) => {
                 Some(FindingKind::Lost)
             }
+            // Bytes of somebody else, wherever in the sector, are the worse news.
+            (_, _) if headers_in(words).any(|header| self.is_foreign(header)) => {
+                Some(FindingKind::Leak)
+            }
             (_, _) => Some(FindingKind::Torn),
         }
+    }
+
+    /// Whether this guest's history had no such sector.
+    fn is_foreign(&self, header: SectorHeader) -> bool {
+        header.seed != self.seed || !(self.history)(header.salt, header.sequence)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::disk::{Bus, SECTOR_BYTES};
 use crate::map::{PAGE_BYTES, PAGE_WORDS};
 use crate::memory::{ByteMemory, Memory};
 use crate::sector::SECTOR_WORDS;
-use crate::table::{keyed_word, mix};
+use crate::table::{mix, stepped_word};
 
 /// Blocks of a sector's size in a page.
 pub(super) const BLOCKS: u64 = PAGE_BYTES as u64 / SECTOR_BYTES;
@@ -57,7 +57,7 @@ impl LentPage {
         }
     }
 
-    pub(super) fn become_(self, memory: &mut impl Memory, state: Lent) {
+    pub(super) fn set_state(self, memory: &mut impl Memory, state: Lent) {
         memory.set_word(self.entry, state as u64);
     }
 
@@ -68,17 +68,17 @@ impl LentPage {
     /// What one of its blocks holds when nothing was discarded.
     fn block(self, memory: &impl Memory, block: u64) -> [u64; SECTOR_WORDS] {
         let key = self.key(memory);
-        core::array::from_fn(|word| keyed_word(key, block as usize * SECTOR_WORDS + word))
+        core::array::from_fn(|word| stepped_word(key, block * SECTOR_WORDS as u64 + word as u64))
     }
 
     fn write(self, memory: &mut impl ByteMemory, key: u64) {
-        self.become_(memory, Lent::Changing);
+        self.set_state(memory, Lent::Changing);
         memory.set_word(self.entry + 8, key);
         for block in 0..BLOCKS {
             let words = self.block(memory, block);
             memory.write_words(self.address + block * SECTOR_BYTES, &words);
         }
-        self.become_(memory, Lent::Kept);
+        self.set_state(memory, Lent::Kept);
     }
 
     /// Which of its blocks is at an address.
@@ -160,7 +160,7 @@ impl<B: Bus> Storm<'_, B> {
                 if let Err(finding) = look(self.bus, page, 0..0, false) {
                     self.note(&finding);
                 }
-                page.become_(self.bus, Lent::GivenUp);
+                page.set_state(self.bus, Lent::GivenUp);
             }
             Lent::GivenUp if self.choose(4) == 0 => self.take_back(page, 0..0),
             Lent::GivenUp | Lent::Target => {}
@@ -176,7 +176,7 @@ impl<B: Bus> Storm<'_, B> {
 
     /// Takes a page back, and verifies it, but for the blocks that a device wrote.
     pub(super) fn take_back(&mut self, page: LentPage, written: core::ops::Range<u64>) {
-        page.become_(self.bus, Lent::Changing);
+        page.set_state(self.bus, Lent::Changing);
         match look(self.bus, page, written, true) {
             Ok(Some(Found::Zeros)) => self.add(words::DISCARDED, 1),
             Ok(_) => {}
@@ -190,7 +190,7 @@ impl<B: Bus> Storm<'_, B> {
         let number = self.choose(LENT_PAGES);
         let page = LentPage::new(&self.plan, number);
         (page.state(self.bus) == Lent::GivenUp).then(|| {
-            page.become_(self.bus, Lent::Target);
+            page.set_state(self.bus, Lent::Target);
             page
         })
     }

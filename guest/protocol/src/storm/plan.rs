@@ -96,6 +96,12 @@ impl Plan {
         (self.start(), SALTS_MAX * SALT_BYTES)
     }
 
+    /// The pages of memory that it may use.
+    #[must_use]
+    pub const fn area(&self) -> Region {
+        self.area
+    }
+
     /// The sectors: the first, and how many.
     #[must_use]
     pub const fn region(&self) -> (u64, u64) {

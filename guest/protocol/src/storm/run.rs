@@ -13,6 +13,14 @@ use crate::table::mix;
 const PREPARED_PER_TURN: u64 = 8;
 const STAMPED_PER_TURN: u64 = 2;
 
+/// The doorbell is rung after so many completions, at the latest.
+const TOLD_AFTER: u64 = 8;
+
+/// After so many fruitless turns in a row the vCPU sleeps, and for how long, in microseconds: long
+/// enough for others to run, and shorter than what a full queue takes on any disk.
+const RESTLESS_TURNS: u64 = 16;
+const REST_US: u64 = 200;
+
 /// How many fruitless turns there are between two questions whether the device has broken.
 const FRUITLESS_TURNS: u64 = 1 << 14;
 
@@ -128,12 +136,24 @@ impl<'a, B: Bus> Storm<'a, B> {
         Ok(self.totals())
     }
 
-    /// One turn: completions, doorbell, new transfers up to number `end`, stamps. What it prepares
-    /// is made available in the next turn, so that forks come in between too. Whether anything has
-    /// ended.
+    /// One turn: completions, each followed by a new transfer up to number `end`, more new
+    /// transfers, stamps. What is prepared last is made available in the next turn, so that forks
+    /// come in between too. Whether anything has ended.
     pub(super) fn turn(&mut self, end: u64) -> Result<bool, StormError> {
-        let ended = self.reap()?;
+        let mut ended = 0_u64;
         self.submit();
+        while let Some(slot) = self.reap_one()? {
+            ended += 1;
+            if self.get(words::SEQUENCE) < end {
+                // The device has work while the next completion is verified.
+                self.prepare_any(slot);
+                self.submit_one(slot);
+            }
+            if ended.is_multiple_of(TOLD_AFTER) {
+                self.disk.tell(self.bus);
+            }
+        }
+        self.disk.tell(self.bus);
         let mut prepared = 0;
         for slot in 0..self.plan.depth {
             if prepared == PREPARED_PER_TURN || self.get(words::SEQUENCE) >= end {
@@ -148,7 +168,7 @@ impl<'a, B: Bus> Storm<'a, B> {
         if self.plan.has(flag::LEND) {
             self.lend_one();
         }
-        Ok(ended)
+        Ok(ended > 0)
     }
 
     /// Waits until nothing is prepared or in flight.
@@ -209,6 +229,9 @@ impl<'a, B: Bus> Storm<'a, B> {
         }
         self.bus.relax();
         *fruitless += 1;
+        if fruitless.is_multiple_of(RESTLESS_TURNS) {
+            self.bus.rest(REST_US);
+        }
         if fruitless.is_multiple_of(FRUITLESS_TURNS) && self.disk.is_broken(self.bus) {
             return Err(StormError::Disk(DiskError::Broken));
         }

@@ -17,7 +17,7 @@ pub(super) enum Word {
     Sequence,
     /// The salt that it writes with.
     Salt,
-    /// 0, or what the poison in its buffer follows from.
+    /// 1 if its buffer was filled with poison.
     Poison,
     /// What the stamps beside its buffer follow from.
     Stamps,

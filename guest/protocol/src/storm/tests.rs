@@ -201,6 +201,13 @@ fn the_monitor_finds_what_is_wrong_with_the_disk() {
     let other = |header| kind(&bytes(header));
     assert_eq!(other(SectorHeader { salt: 5, ..mine }), Some(FindingKind::Leak));
     assert_eq!(other(SectorHeader { seed: 5, ..mine }), Some(FindingKind::Leak));
+    let shifted = |header| {
+        let mut sector = [0; 512];
+        sector[24..].copy_from_slice(&bytes(header)[..488]);
+        kind(&sector)
+    };
+    assert_eq!(shifted(SectorHeader { salt: 5, ..mine }), Some(FindingKind::Leak));
+    assert_eq!(shifted(mine), Some(FindingKind::Torn));
     assert_eq!(other(SectorHeader { sequence: 1 << 40, ..mine }), Some(FindingKind::Leak));
     assert_eq!(other(SectorHeader { sequence: sequence ^ 1, ..mine }), Some(FindingKind::Lost));
     assert_eq!(other(SectorHeader { sector: 1, ..mine }), Some(FindingKind::Misplaced));

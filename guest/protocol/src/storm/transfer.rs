@@ -1,6 +1,6 @@
 //! Transfers: chosen, prepared, made available.
 
-use super::buffer::{lay_out, poison, put_sector};
+use super::buffer::{lay_out, put_sector};
 use super::lent::{BLOCKS, Lent, LentPage};
 use super::run::Storm;
 use super::shadow::{Expected, Shadow};
@@ -8,13 +8,15 @@ use super::slot::{Layout, Slot, State, Word};
 use super::words::{self, flag};
 use crate::disk::{Bus, Operation, Request, SECTOR_BYTES, Segment};
 use crate::sector::SectorHeader;
-use crate::table::mix;
 
 /// One of so many transfers is a flush, one a write zeroes, one a discard, where they are wanted.
 const RARE: u64 = 64;
 
 /// One of so many reads goes to a page that is given up, where that is wanted.
 const TARGETED: u64 = 8;
+
+/// In the number of a sector that is nowhere.
+const NOWHERE: u64 = 1 << 63;
 
 /// How often a place for a transfer is looked for.
 const TRIES: u32 = 4;
@@ -41,7 +43,7 @@ impl<B: Bus> Storm<'_, B> {
             sectors = sectors.div_ceil(2);
         }
         if let Some(page) = target {
-            page.become_(self.bus, Lent::GivenUp);
+            page.set_state(self.bus, Lent::GivenUp);
         }
     }
 
@@ -116,10 +118,9 @@ impl<B: Bus> Storm<'_, B> {
     fn clear_buffer(&mut self, number: u64, slot: Slot, poisoned: bool) {
         let layout = self.place(number, slot);
         if poisoned {
-            let key = mix(slot.get(self.bus, Word::Sequence) ^ self.plan.seed) | 1;
-            slot.set(self.bus, Word::Poison, key);
+            slot.set(self.bus, Word::Poison, 1);
             for index in 0..slot.get(self.bus, Word::Sectors) {
-                put_sector(self.bus, &layout, index, &poison(key, index));
+                put_sector(self.bus, &layout, index, &self.poison(slot, index).words());
             }
         }
     }
@@ -151,6 +152,12 @@ impl<B: Bus> Storm<'_, B> {
         layout
     }
 
+    /// What is in the buffer of a read before the device fills it: a sector that is on no disk, but
+    /// tells whose it is.
+    pub(super) fn poison(&self, slot: Slot, index: u64) -> SectorHeader {
+        SectorHeader { sector: NOWHERE | index, ..self.written(slot, index) }
+    }
+
     /// The header of a sector that a slot's transfer writes.
     pub(super) fn written(&self, slot: Slot, index: u64) -> SectorHeader {
         SectorHeader {
@@ -164,29 +171,38 @@ impl<B: Bus> Storm<'_, B> {
     /// Makes everything available that is prepared, as far as the queue has room.
     pub(super) fn submit(&mut self) {
         for number in 0..self.plan.depth {
-            let slot = Slot::new(&self.plan, number);
-            if !slot.is(self.bus, State::Prepared) {
-                continue;
-            }
-            let operation = slot.operation(self.bus);
-            let layout = slot.layout(self.bus);
-            let segments = match operation {
-                Operation::Read | Operation::Write => layout.segments(),
-                _ => &[],
-            };
-            let request = Request {
-                operation,
-                sector: slot.get(self.bus, Word::Sector),
-                sectors: slot.get(self.bus, Word::Sectors),
-                segments,
-                token: number,
-            };
-            if self.disk.submit(self.bus, &request).is_err() {
+            if !self.submit_one(number) {
                 break;
             }
-            slot.set(self.bus, Word::State, State::Submitted as u64);
-            self.set(words::IN_FLIGHT, self.disk.in_flight(self.bus));
         }
         self.disk.tell(self.bus);
+    }
+
+    /// Makes a slot's transfer available, if it is prepared; the doorbell is not rung. Whether the
+    /// queue had room.
+    pub(super) fn submit_one(&mut self, number: u64) -> bool {
+        let slot = Slot::new(&self.plan, number);
+        if !slot.is(self.bus, State::Prepared) {
+            return true;
+        }
+        let operation = slot.operation(self.bus);
+        let layout = slot.layout(self.bus);
+        let segments = match operation {
+            Operation::Read | Operation::Write => layout.segments(),
+            _ => &[],
+        };
+        let request = Request {
+            operation,
+            sector: slot.get(self.bus, Word::Sector),
+            sectors: slot.get(self.bus, Word::Sectors),
+            segments,
+            token: number,
+        };
+        if self.disk.submit(self.bus, &request).is_err() {
+            return false;
+        }
+        slot.set(self.bus, Word::State, State::Submitted as u64);
+        self.set(words::IN_FLIGHT, self.disk.in_flight(self.bus));
+        true
     }
 }

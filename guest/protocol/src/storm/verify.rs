@@ -1,6 +1,6 @@
 //! Completions, and what is verified at each.
 
-use super::buffer::{poison, sector_at};
+use super::buffer::sector_at;
 use super::finding::{Finding, FindingKind, Judge, expected_words};
 use super::plan::{Plan, SALTS_MAX};
 use super::run::{Storm, StormError};
@@ -10,23 +10,31 @@ use super::stamps;
 use super::words::{self, flag};
 use crate::disk::{Bus, Completion, DiskError, Operation, SECTOR_BYTES, status};
 use crate::memory::Memory;
-use crate::sector::SECTOR_WORDS;
+use crate::sector::{HEADER_WORDS, SECTOR_WORDS};
 use crate::table::mix;
 
 impl<B: Bus> Storm<'_, B> {
     /// Takes all completions that there are. Whether there were any.
     pub(super) fn reap(&mut self) -> Result<bool, StormError> {
         let mut any = false;
-        while let Some(completion) = self.disk.poll(self.bus).map_err(StormError::Disk)? {
-            self.set(words::IN_FLIGHT, self.disk.in_flight(self.bus));
-            let slot = Slot::new(&self.plan, completion.token);
-            if completion.token >= self.plan.depth || !slot.is(self.bus, State::Submitted) {
-                return Err(StormError::Disk(DiskError::Broken));
-            }
-            self.end(slot, completion);
+        while self.reap_one()?.is_some() {
             any = true;
         }
         Ok(any)
+    }
+
+    /// Takes a completion, if there is one, and says which slot is free now.
+    pub(super) fn reap_one(&mut self) -> Result<Option<u64>, StormError> {
+        let Some(completion) = self.disk.poll(self.bus).map_err(StormError::Disk)? else {
+            return Ok(None);
+        };
+        self.set(words::IN_FLIGHT, self.disk.in_flight(self.bus));
+        let slot = Slot::new(&self.plan, completion.token);
+        if completion.token >= self.plan.depth || !slot.is(self.bus, State::Submitted) {
+            return Err(StormError::Disk(DiskError::Broken));
+        }
+        self.end(slot, completion);
+        Ok(Some(completion.token))
     }
 
     fn end(&mut self, slot: Slot, completion: Completion) {
@@ -93,7 +101,7 @@ impl<B: Bus> Storm<'_, B> {
 
     fn check_read(&mut self, slot: Slot, layout: &Layout) {
         let first = slot.get(self.bus, Word::Sector);
-        let key = slot.get(self.bus, Word::Poison);
+        let poisoned = slot.get(self.bus, Word::Poison) != 0;
         let target = self.target_of(slot);
         for index in 0..slot.get(self.bus, Word::Sectors) {
             let words = sector_at(self.bus, layout, index);
@@ -108,12 +116,12 @@ impl<B: Bus> Storm<'_, B> {
             let judge = Judge { seed: plan.seed, fresh, history };
             let missed = match target {
                 Some(page) => page.holds(self.bus, page.block_of(layout.start) + index, &words),
-                None => key != 0 && has_poison(&words, &poison(key, index)),
+                None => poisoned && has_poison(&words, &self.poison(slot, index).words()),
             };
             let kind = match judge.judge(first + index, expected, &words) {
                 _ if missed => Some(FindingKind::Lost),
                 // The buffer was not cleared: it is as likely that it still holds what it held.
-                Some(FindingKind::Misplaced) if key == 0 => Some(FindingKind::Lost),
+                Some(FindingKind::Misplaced) if !poisoned => Some(FindingKind::Lost),
                 kind => kind,
             };
             self.add(words::COMPARED, u64::from(expected != Expected::Unknown));
@@ -220,7 +228,7 @@ pub(super) fn knows(
 
 /// Whether words are still what they were before the device came.
 fn has_poison(words: &[u64; SECTOR_WORDS], poison: &[u64; SECTOR_WORDS]) -> bool {
-    words.iter().zip(poison).any(|(word, poison)| word == poison)
+    words.iter().zip(poison).skip(HEADER_WORDS).any(|(word, poison)| word == poison)
 }
 
 impl<B: Bus> Storm<'_, B> {

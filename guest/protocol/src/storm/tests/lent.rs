@@ -40,7 +40,7 @@ fn what_is_given_up_may_be_discarded_at_any_time() {
         let lent: Vec<_> = view(&machine).lent().collect();
         for (page, state) in lent {
             let given_up = matches!(state, Lent::GivenUp | Lent::Target);
-            if given_up && mix(round ^ page) % 8 == 0 {
+            if given_up && mix(round ^ page).is_multiple_of(8) {
                 targets += u64::from(state == Lent::Target);
                 discard(&mut machine, page);
             }
