@@ -95,7 +95,7 @@ pub(super) struct DiskArgs {
 
 /// [`Policy`], as people write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Inflight {
+pub(super) enum Inflight {
     /// The child issues them again, against its own disk.
     Reissue,
     /// They fail in the child with an I/O error.
@@ -112,10 +112,16 @@ impl DiskArgs {
 
     /// What becomes of requests in flight.
     pub(super) fn policy(&self) -> Policy {
-        match self.inflight {
-            Inflight::Reissue => Policy::Reissue,
-            Inflight::Error => Policy::Error,
-            Inflight::Drain => Policy::Drain,
+        self.inflight.into()
+    }
+}
+
+impl From<Inflight> for Policy {
+    fn from(inflight: Inflight) -> Self {
+        match inflight {
+            Inflight::Reissue => Self::Reissue,
+            Inflight::Error => Self::Error,
+            Inflight::Drain => Self::Drain,
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::virtio::blk::{BlkCounts, Policy};
 mod disk;
 mod error;
 mod realm;
+mod rest;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub(crate) use disk::pinned;
 pub use disk::{DiskConfig, GuestDiskError, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use realm::{BackingKind, Realm};
+pub use rest::Rest;
 pub use snapshot::Snapshot;
 
 /// One guest of a family.
@@ -238,6 +240,11 @@ impl Guest {
     #[must_use]
     pub fn disk_counts(&self) -> Vec<BlkCounts> {
         self.disks.iter().map(GuestDisk::counts).collect()
+    }
+
+    /// Where the sectors of its disks are, disk by disk.
+    pub fn disks(&self) -> impl Iterator<Item = &Disk> {
+        self.disks.iter().map(GuestDisk::disk)
     }
 
     /// The machine: its vCPUs, mailboxes and devices.

@@ -196,16 +196,27 @@ impl GuestDisk {
 
     /// Stops the device between two completions. Never waits for the disk, unless the policy is to.
     pub(super) fn park(&self) -> Result<ParkedDisk<'_>, GuestDiskError> {
-        let mut worker = self.device.park();
         if self.policy == Policy::Drain {
-            worker.drain(Instant::now() + DRAIN_TIME)?;
+            return self.drained(Instant::now() + DRAIN_TIME);
         }
+        Ok(ParkedDisk { disk: self, worker: self.device.park() })
+    }
+
+    /// Stops the device with no request in flight.
+    pub(super) fn drained(&self, deadline: Instant) -> Result<ParkedDisk<'_>, GuestDiskError> {
+        let mut worker = self.device.park();
+        worker.drain(deadline)?;
         Ok(ParkedDisk { disk: self, worker })
     }
 
     /// Changes how its transfers hold memory from now on; those under way keep what they have.
     pub(super) fn set_pins(&self, pins: PinMode) {
         self.device.park().ports().pinner.set_mode(pins);
+    }
+
+    /// Where its sectors are.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// What its driver and its transfers did so far.
