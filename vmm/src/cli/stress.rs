@@ -1,22 +1,35 @@
 //! `pincow stress`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Value, json};
-
+use super::disk_args::Inflight;
 use super::output::Output;
 use super::progress::Progress;
-use super::{GuestArgs, Outcome};
+use super::{Failure, GuestArgs, Outcome};
 use crate::stress::{self, Control, Plan, Report};
+
+mod told;
+
+use told::Run;
 
 /// Fork guests with disk transfers in flight, verify every byte, and report what is wrong.
 ///
 /// A guest and its descendants keep many transfers in flight and verify all that they move, and the
-/// bytes beside it. They are forked at random moments, snapshotted, evicted from, stopped and read
-/// back, and killed. Exit status 0 when nothing was found, 1 when something was. `--control` and
-/// `--rules mapcount --unsafe` switch a rule off: then something must be found.
+/// bytes beside it. At random moments they are forked, snapshotted and cloned, pages are evicted, and
+/// pages that they have given up discarded; they are killed with transfers in flight, or stopped and
+/// read back. The monitor compares the disks of guests and snapshots with what their memory says of
+/// them, and counts all references to frames while nobody moves.
+///
+/// Exit status 0 when nothing was found, 1 when something was: then the run goes on for ten
+/// seconds and ends. Ctrl-C ends it with a report, a second one without. Kinds of findings: LOST (the bytes of a transfer
+/// are missing), LEAK (those of another guest are there), CORRUPT (bytes that only the CPU writes),
+/// TORN, MISPLACED, STATUS (of a sector, of a request), IMAGE (a snapshot has changed), DISCARD (a
+/// discarded page is not zeros), COUNT and LEFT (references, frames), ENDED (a guest did not go on).
+///
+/// `--control` and `--rules mapcount --unsafe` switch a rule off: then something must be found.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -26,20 +39,32 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 30, value_name = "N")]
     seconds: u64,
 
-    /// Where the run's decisions come from. The same number gives the same decisions; when each
-    /// happens depends on the machine.
-    #[arg(long, value_name = "N")]
+    /// Where the run's decisions come from: one after the other, what happens to which guest, to
+    /// which of its pages, and after how long a rest. The same number decides the same, as far as
+    /// the run gets (`decisions` and `decisions_crc32` in the report say how far), unless the rule
+    /// set refuses forks. What transfers were in flight, and what guests did, follows from the same
+    /// number and from the order in which the disk ended its transfers, which no number decides.
+    #[arg(long, value_name = "N", verbatim_doc_comment)]
     seed: Option<u64>,
 
-    /// How many guests live at a time, at most.
-    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=64))]
+    /// End after so many decisions, if the time is not over before.
+    #[arg(long, value_name = "N")]
+    decisions: Option<u64>,
+
+    /// How many guests live at a time, at most. Two of them may be on their way out.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=64))]
     guests: u64,
 
-    /// How many transfers a guest keeps in flight.
+    /// How many transfers each vCPU of a guest keeps in flight, on a disk of its own.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     depth: u64,
 
-    /// Where the disk's files are made, and removed again.
+    /// What becomes of transfers that are in flight at a fork, in the child: it issues them again,
+    /// they fail, or the fork waits for them first (and then none is in flight).
+    #[arg(long, value_enum, default_value_t = Inflight::Reissue, value_name = "POLICY")]
+    inflight: Inflight,
+
+    /// Where the disk's files are made. They never have a name for longer than a moment.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     dir: PathBuf,
 
@@ -47,10 +72,18 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "NAME")]
     control: Option<Control>,
 
+    /// Begin one of eight transfers 200 ms late, as a slow disk may: what is at risk is at risk for
+    /// longer. Transfers that are late count as in flight. `--control` and `--unsafe` rules imply it.
+    #[arg(long)]
+    late: bool,
+
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
+
+/// The exit status of a command that a signal ended: 128 and the number of SIGINT.
+const INTERRUPTED: i32 = 130;
 
 pub(super) fn run(args: &Args) -> Outcome {
     let set = args.guest.rules()?.set;
@@ -59,120 +92,70 @@ pub(super) fn run(args: &Args) -> Outcome {
     let seed = args.seed.unwrap_or_else(|| clock.map_or(1, |now| now.as_micros() as u64));
     let plan = Plan {
         seconds: args.seconds,
+        decisions: args.decisions,
         seed,
         set,
         control: args.control,
+        late: args.late,
+        inflight: args.inflight.into(),
         memory_bytes: args.guest.memory.0,
+        vcpus: args.guest.vcpus,
         guests: args.guests as usize,
         depth: args.depth,
         folder: args.dir.clone(),
     };
+    let switched_off = switched_off(args);
+    for off in &switched_off {
+        eprintln!("pincow: switched off: {off}");
+    }
+    let interrupted = listen()?;
     let mut progress = Progress::new();
     let report = stress::run(&host, &plan, |report| {
-        progress.at(|| format!("{} forks, nothing found", report.forks));
-        true
+        progress.at(|| so_far(report));
+        !interrupted.load(Ordering::Relaxed)
     })?;
     drop(progress);
+    let interrupted = interrupted.load(Ordering::Relaxed);
+    let (rules, switched_off) = (args.guest.rules, &*switched_off);
+    let late = plan.is_late();
+    let run = Run { rules, switched_off, late, seed, report: &report, interrupted };
     let mut out = Output::new();
     match args.json {
-        true => out.json(&as_json(args, &plan, &report))?,
-        false => out.text(|to| tell(to, args, &plan, &report))?,
+        true => out.json(&told::as_json(&run))?,
+        false => out.text(|to| told::tell(to, &run))?,
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The middle and the largest number of transfers in flight.
-fn in_flight(report: &Report) -> (usize, usize) {
-    let mut counts = report.in_flight_at_fork.clone();
-    counts.sort_unstable();
-    let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
-    (middle, counts.last().copied().unwrap_or(0))
+/// What Ctrl-C sets.
+fn listen() -> Result<Arc<AtomicBool>, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&interrupted);
+    let handler = move || {
+        // The second time there is no report.
+        if heard.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure::Other(format!("listening for Ctrl-C: {error}")))?;
+    Ok(interrupted)
 }
 
+fn so_far(report: &Report) -> String {
+    match report.findings.values().sum::<u64>() {
+        0 => format!("{} forks, nothing found", report.forks),
+        findings => format!("{} forks, {findings} findings", report.forks),
+    }
+}
+
+/// The rules that are not followed.
 fn switched_off(args: &Args) -> Vec<String> {
     let known = args.guest.known_findings();
     let rules = (!known.is_empty()).then(|| format!("rules {} ({known})", args.guest.rules));
-    let control = args.control.map(|control| format!("control {control:?}"));
+    let control = args.control.map(|control| {
+        let name = clap::ValueEnum::to_possible_value(&control);
+        format!("control {}", name.map_or_else(String::new, |name| name.get_name().to_owned()))
+    });
     rules.into_iter().chain(control).collect()
-}
-
-fn first(report: &Report) -> Value {
-    report.first.map_or(Value::Null, |(guest, finding)| {
-        json!({
-            "guest": guest,
-            "kind": finding.kind.name(),
-            "gfn": finding.address / 4096,
-            "address": finding.address,
-            "sector": finding.sector,
-            "transfer": finding.transfer,
-            "expected": finding.expected,
-            "found": finding.found,
-        })
-    })
-}
-
-fn as_json(args: &Args, plan: &Plan, report: &Report) -> Value {
-    let (p50, max) = in_flight(report);
-    json!({
-        "seed": plan.seed,
-        "rules": args.guest.rules.to_string(),
-        "switched_off": switched_off(args),
-        "forks": report.forks,
-        "snapshots": report.snapshots,
-        "guests_peak": report.guests_peak,
-        "killed": report.killed,
-        "transfers": report.transfers,
-        "bytes": report.bytes,
-        "in_flight_at_fork": { "p50": p50, "max": max },
-        "early_copies": report.early_copies,
-        "reissued": report.reissued,
-        "evictions": report.evictions,
-        "evictions_refused": report.busy,
-        "swapped_in": report.swapped_in,
-        "sectors_read_back": report.read_back,
-        "findings": report.findings,
-        "first_finding": first(report),
-        "violations": report.violations,
-    })
-}
-
-fn tell(to: &mut dyn Write, args: &Args, plan: &Plan, report: &Report) -> io::Result<()> {
-    let (p50, max) = in_flight(report);
-    writeln!(to, "seed       {}", plan.seed)?;
-    for off in switched_off(args) {
-        writeln!(to, "off        {off}")?;
-    }
-    writeln!(
-        to,
-        "forks      {}, with {p50} transfers in flight (p50; {max} at most)",
-        report.forks
-    )?;
-    writeln!(
-        to,
-        "guests     {} at a time at most; {} killed, {} snapshots",
-        report.guests_peak, report.killed, report.snapshots
-    )?;
-    writeln!(
-        to,
-        "transfers  {} ({} MiB), {} issued again by children",
-        report.transfers,
-        report.bytes >> 20,
-        report.reissued
-    )?;
-    writeln!(
-        to,
-        "frames     {} copied early; {} evicted, {} read back, {} evictions refused",
-        report.early_copies, report.evictions, report.swapped_in, report.busy
-    )?;
-    for (kind, count) in &report.findings {
-        writeln!(to, "FOUND      {kind}: {count}")?;
-    }
-    if let Some((guest, finding)) = report.first {
-        writeln!(to, "first      guest {guest}: {finding:x?}")?;
-    }
-    for violation in &report.violations {
-        writeln!(to, "VIOLATION  {violation}")?;
-    }
-    let verdict = if report.is_clean() { "nothing lost, torn or leaked" } else { "found" };
-    writeln!(to, "verdict    {verdict}")
 }

@@ -1,239 +1,264 @@
 //! The guests of a run, and what happens to them.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pincow_guest_protocol::map::TABLE_FIRST_PAGE;
-use pincow_mmu::scenario::Random;
-use pincow_mmu::{Gfn, SpaceError};
+use parking_lot::Mutex;
+use pincow_mmu::SpaceError;
 
-use super::storm::{self, Progress};
-use super::{Control, Plan, Report, StressError};
+use super::belongings::Belongings;
+use super::decide::{Decision, End, How, Shape};
+use super::desk::{self, Desk};
+use super::finding::{Finding, Kind};
+use super::image::Watched;
+use super::member::Member;
+use super::{Plan, Report, StressError, disk, memory, storm};
 use crate::devices::serial::nowhere;
-use crate::disk::{Disk, DiskOptions};
 use crate::drive;
-use crate::guest::{DiskConfig, Guest, GuestConfig, MakeEngine, PinMode, Realm, Snapshot, uring};
-use crate::io::{Held, Uring, UringError};
+use crate::guest::{Guest, GuestConfig, GuestError, Realm};
 use crate::kvm::Host;
+use crate::machine::PauseError;
 use crate::payload::PAYLOAD;
-use crate::virtio::blk::{BlkOptions, Policy};
 
-const LEAST_MEMORY: u64 = 16 << 20;
+/// How long requests in flight may take to end before references are counted.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pages that one eviction looks at.
-const EVICTED_AT_ONCE: u64 = 16;
+/// How often references are counted before the family has its size and the process its memory.
+const SETTLED_AFTER: u64 = 5;
 
-/// A guest, its number, and what it was born with.
-struct Member {
-    guest: Guest,
-    number: u64,
-    born_with: Progress,
-}
-
-/// All guests that live.
+/// All guests that live. The one that has not been forked or born for longest comes first.
 pub(super) struct Family<'a> {
     plan: &'a Plan,
+    report: &'a Mutex<Report>,
     realm: Arc<Realm>,
     members: Vec<Member>,
     born: u64,
-}
-
-fn any<T>(random: &mut Random, list: &[T]) -> usize {
-    random.below(list.len() as u64) as usize
-}
-
-/// A disk of zeros, which nobody writes but through an overlay.
-fn make_disk(plan: &Plan) -> Result<DiskConfig, StressError> {
-    let path = plan.folder.join(format!("pincow-stress-{}.raw", std::process::id()));
-    let failed = |source| StressError::File { path: path.clone(), source };
-    let file = File::create_new(&path).map_err(failed)?;
-    let made = file.set_len(storm::SECTORS * crate::disk::SECTOR_BYTES).map_err(failed);
-    let opened = made.and_then(|()| {
-        let visible_at_submission = plan.control == Some(Control::MapAtSubmission);
-        let open = |direct| {
-            let options = DiskOptions { direct, visible_at_submission, ..DiskOptions::default() };
-            Disk::open_above(&path, options).map(|disk| (disk, direct))
-        };
-        Ok(open(true).or_else(|_| open(false))?)
-    });
-    // It stays open, and goes with the process.
-    std::fs::remove_file(&path).map_err(failed)?;
-    let (disk, direct) = opened?;
-    let options = BlkOptions { queue_size: 256, ..BlkOptions::default() };
-    let pins = match plan.control {
-        Some(Control::UnpinAtSubmission) => PinMode::LetGoAtOnce,
-        Some(Control::PinWithoutBreakingCow) => PinMode::AsItIs,
-        _ => PinMode::Rules,
-    };
-    let engine = match plan.control {
-        Some(Control::MapAtSubmission) => slow(),
-        _ => uring(),
-    };
-    Ok(DiskConfig { disk, direct, options, engine, pins })
-}
-
-/// A disk on which writes are in flight for so long that whoever reads a snapshot at once finds
-/// them not there yet.
-const SLOW: Duration = Duration::from_millis(20);
-
-fn slow() -> MakeEngine {
-    Arc::new(|entries| {
-        let failed = |source| UringError { operation: "eventfd", entries, source };
-        let held = Held::new(Uring::new(entries)?).map_err(failed)?;
-        held.control().delay(SLOW);
-        Ok(Box::new(held))
-    })
+    snapshot: Option<Watched>,
 }
 
 impl<'a> Family<'a> {
-    pub(super) fn new(host: &Arc<Host>, plan: &'a Plan) -> Result<Self, StressError> {
-        if plan.memory_bytes < LEAST_MEMORY {
-            return Err(StressError::TooSmall(plan.memory_bytes));
-        }
+    pub(super) fn new(
+        host: &Arc<Host>,
+        plan: &'a Plan,
+        report: &'a Mutex<Report>,
+    ) -> Result<Self, StressError> {
         let config = GuestConfig {
-            disks: vec![make_disk(plan)?],
-            inflight: Policy::Reissue,
+            vcpus: plan.vcpus,
+            disks: disk::make(plan)?,
+            inflight: plan.inflight,
             ..GuestConfig::default()
         };
         let root = Guest::boot(host, plan.memory_bytes, plan.rules(), config, PAYLOAD)?;
+        let realm = Arc::clone(root.realm());
         root.machine().start()?;
         drive::wait_ready(&root)?;
         storm::start(&root, plan)?;
-        let realm = Arc::clone(root.realm());
-        let members = vec![Member { guest: root, number: 0, born_with: Progress::default() }];
-        Ok(Self { plan, realm, members, born: 1 })
+        let members = vec![Member::new(root, 0)?];
+        Ok(Self { plan, report, realm, members, born: 1, snapshot: None })
+    }
+
+    /// What the next decision depends on. Some places are kept for guests that are being ended.
+    pub(super) fn shape(&self) -> Shape {
+        let most = self.plan.most_guests();
+        Shape {
+            members: self.members.len(),
+            most: (most - desk::THREADS.min(most / 3)).max(2),
+            has_snapshot: self.snapshot.is_some(),
+        }
+    }
+
+    /// Carries a decision out.
+    pub(super) fn obey(&mut self, decision: Decision, desk: &mut Desk) -> Result<(), StressError> {
+        match decision {
+            Decision::Fork { first, parent } => {
+                self.make_room(first, desk)?;
+                self.fork(parent)
+            }
+            Decision::Spawn { first } => {
+                self.make_room(first, desk)?;
+                self.spawn()
+            }
+            Decision::Snapshot { parent } => self.take_snapshot(parent, desk),
+            Decision::Evict { guest, pages } => {
+                memory::evict(&self.members[guest], pages, self.plan, self.report)
+            }
+            Decision::Discard { guest, pages } => {
+                memory::discard(&self.members[guest], pages, self.plan, self.report)
+            }
+            Decision::End(end) => self.end_one(end, desk),
+            Decision::Audit => {
+                desk.wait(0)?;
+                self.audit()
+            }
+        }
+    }
+
+    /// Takes over what guests have found since the last look. One that has ended is a finding, and
+    /// leaves.
+    pub(super) fn look(&mut self) -> Result<(), StressError> {
+        let mut report = self.report.lock();
+        for member in &mut self.members {
+            member.look(&mut report)?;
+        }
+        let has_ended = |member: &mut Member| member.guest.machine().ended().is_some();
+        for mut member in self.members.extract_if(.., has_ended) {
+            let reason = member.guest.machine().ended().map(|reason| reason.to_string());
+            report.found(member.ended(reason.unwrap_or_default()));
+            member.settle(&mut report)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nobody is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Waits for those that are being ended, where the newborn would be one too many.
+    fn make_room(&mut self, first: Option<End>, desk: &mut Desk) -> Result<(), StressError> {
+        if let Some(end) = first {
+            self.end_one(end, desk)?;
+        }
+        desk.wait((self.plan.most_guests() - 1).saturating_sub(self.members.len()))?;
+        let living = self.members.len() + desk.pending()? + 1;
+        let mut report = self.report.lock();
+        report.guests_peak = report.guests_peak.max(living);
+        Ok(())
+    }
+
+    fn end_one(&mut self, end: End, desk: &mut Desk) -> Result<(), StressError> {
+        desk.end(self.members.remove(end.victim), end.how)
+    }
+
+    fn fork(&mut self, parent: usize) -> Result<(), StressError> {
+        let forked = self.members[parent].guest.fork(nowhere());
+        let Some((child, cut)) = self.allowed(parent, forked)? else { return Ok(()) };
+        {
+            let mut report = self.report.lock();
+            report.forks += 1;
+            report.in_flight_at_fork.push(cut.transfers_in_flight);
+        }
+        self.was_cut(parent);
+        self.adopt(child)
+    }
+
+    fn spawn(&mut self) -> Result<(), StressError> {
+        let Some(watched) = &self.snapshot else { return Ok(()) };
+        let clone = watched.snapshot.spawn(nowhere())?;
+        self.report.lock().clones += 1;
+        self.adopt(clone)
+    }
+
+    /// A guest goes to the end of the list.
+    fn was_cut(&mut self, member: usize) {
+        let member = self.members.remove(member);
+        self.members.push(member);
     }
 
     /// Takes a newborn guest in, and lets it run.
-    fn adopt(&mut self, guest: Guest, report: &mut Report) -> Result<(), StressError> {
+    fn adopt(&mut self, guest: Guest) -> Result<(), StressError> {
         storm::salt(&guest, self.born)?;
-        let born_with = storm::progress(&guest)?;
-        guest.machine().start()?;
-        self.members.push(Member { guest, number: self.born, born_with });
+        let member = Member::new(guest, self.born)?;
+        member.guest.machine().start()?;
+        self.members.push(member);
         self.born += 1;
-        report.guests_peak = report.guests_peak.max(self.members.len());
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.members.len() >= self.plan.guests
-    }
-
-    pub(super) fn fork(
-        &mut self,
-        random: &mut Random,
-        report: &mut Report,
-    ) -> Result<(), StressError> {
-        if self.is_full() {
-            return self.retire(random, report);
-        }
-        let parent = &self.members[any(random, &self.members)];
-        let (child, cut) = parent.guest.fork(nowhere())?;
-        report.forks += 1;
-        report.in_flight_at_fork.push(cut.transfers_in_flight);
-        self.adopt(child, report)
-    }
-
-    pub(super) fn snapshot(
-        &mut self,
-        random: &mut Random,
-        report: &mut Report,
-    ) -> Result<Snapshot, StressError> {
-        let parent = &self.members[any(random, &self.members)];
-        report.snapshots += 1;
-        Ok(parent.guest.snapshot()?.0)
-    }
-
-    pub(super) fn spawn(
-        &mut self,
-        snapshot: Option<&Snapshot>,
-        random: &mut Random,
-        report: &mut Report,
-    ) -> Result<(), StressError> {
-        match snapshot {
-            Some(snapshot) if !self.is_full() => self.adopt(snapshot.spawn(nowhere())?, report),
-            _ => self.evict(random, report),
+    fn take_snapshot(&mut self, parent: usize, desk: &mut Desk) -> Result<(), StressError> {
+        let taken = self.members[parent].guest.snapshot();
+        let Some((snapshot, _)) = self.allowed(parent, taken)? else { return Ok(()) };
+        let watched = Watched::new(snapshot, self.members[parent].number)?;
+        self.was_cut(parent);
+        self.report.lock().snapshots += 1;
+        match self.snapshot.replace(watched) {
+            Some(older) => desk.verify(older),
+            None => Ok(()),
         }
     }
 
-    /// Stops a guest, and verifies all that it has.
-    pub(super) fn retire(
+    /// What a fork or snapshot came to. A rule set may refuse it, and a guest may have ended.
+    fn allowed<T>(
         &mut self,
-        random: &mut Random,
-        report: &mut Report,
-    ) -> Result<(), StressError> {
-        if self.members.len() < 2 {
-            return Ok(());
-        }
-        let member = self.members.swap_remove(any(random, &self.members));
-        self.settle(member, report)
-    }
-
-    fn settle(&self, member: Member, report: &mut Report) -> Result<(), StressError> {
-        let who = (member.number, &member.born_with);
-        storm::stop(&member.guest, who, self.plan, report)?;
-        count(&member, report);
-        Ok(())
-    }
-
-    /// Ends a guest with whatever it has in flight.
-    pub(super) fn kill(&mut self, random: &mut Random, report: &mut Report) {
-        if self.members.len() > 1 {
-            let member = self.members.swap_remove(any(random, &self.members));
-            count(&member, report);
-            report.killed += 1;
+        member: usize,
+        outcome: Result<T, GuestError>,
+    ) -> Result<Option<T>, StressError> {
+        match outcome {
+            Ok(made) => Ok(Some(made)),
+            Err(GuestError::Space(SpaceError::Busy { .. } | SpaceError::Wait { .. })) => {
+                self.report.lock().forks_refused += 1;
+                Ok(None)
+            }
+            Err(GuestError::Pause(PauseError::Stopped { reason })) => {
+                let finding = self.members[member].ended(reason.to_string());
+                self.report.lock().found(finding);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Evicts pages of a guest, those that transfers use among them.
-    pub(super) fn evict(
-        &self,
-        random: &mut Random,
-        report: &mut Report,
-    ) -> Result<(), StressError> {
-        let member = &self.members[any(random, &self.members)];
-        for _ in 0..EVICTED_AT_ONCE {
-            let gfn = Gfn((TABLE_FIRST_PAGE + random.below(storm::PAGES)) as u32);
-            match member.guest.space().evict(gfn) {
-                Ok(()) => {}
-                Err(SpaceError::Busy { .. } | SpaceError::Wait { .. }) => report.busy += 1,
+    /// Lets everybody stand still with nothing in flight, and counts all references. Nobody may be
+    /// at work on a guest that is being ended.
+    fn audit(&self) -> Result<(), StressError> {
+        let mut resting = Vec::new();
+        for member in &self.members {
+            match member.guest.rest(PATIENCE) {
+                Ok(rest) => resting.push(rest),
+                Err(GuestError::Pause(PauseError::Stopped { reason })) => {
+                    self.report.lock().found(member.ended(reason.to_string()));
+                    return Ok(());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
+        let counted = self.realm.family().audit([]);
+        let now = Belongings::now();
+        drop(resting);
+        let mut report = self.report.lock();
+        report.audits += 1;
+        if report.audits == SETTLED_AFTER {
+            report.process.early = Some(now);
+        }
+        report.process.late = Some(now);
+        if let Err(miscount) = counted {
+            report.found(counted_wrong(&miscount.to_string(), "while everybody stood still"));
+        }
         Ok(())
     }
 
-    /// Stops and verifies everybody, then what is left.
-    pub(super) fn end(mut self, report: &mut Report) -> Result<(), StressError> {
-        while let Some(member) = self.members.pop() {
-            self.settle(member, report)?;
+    /// Ends everybody, and looks at what is left. Only guests that have found nothing are asked for
+    /// more.
+    pub(super) fn end(mut self) -> Result<(), StressError> {
+        self.look()?;
+        let how = if self.report.lock().is_clean() { How::Retire } else { How::Inspect };
+        if let Some(watched) = self.snapshot.take() {
+            let (sectors, findings) = watched.verify(self.plan)?;
+            let mut report = self.report.lock();
+            report.sectors_verified += sectors;
+            findings.into_iter().for_each(|finding| report.found(finding));
         }
+        while let Some(member) = self.members.pop() {
+            desk::end(member, how, self.plan, self.report)?;
+        }
+        let mut report = self.report.lock();
         let counts = self.realm.counts();
         report.early_copies = counts.early_copies;
         report.evictions = counts.evicted;
         report.swapped_in = counts.swapped_in;
         if let Err(miscount) = self.realm.family().audit([]) {
-            report.violations.push(format!("after the last guest: {miscount}"));
+            report.found(counted_wrong(&miscount.to_string(), "after the last guest"));
         }
         let (shared, private) = self.realm.family().frames();
         if shared + private > 0 {
-            let left = shared + private;
-            report.violations.push(format!("{left} frames are left after the last guest"));
+            let found = format!("{} after the last guest", shared + private);
+            report.found(Finding::plain(Kind::Left, None, "no frames", found));
         }
         Ok(())
     }
 }
 
-/// Adds what a guest did itself.
-fn count(member: &Member, report: &mut Report) {
-    if let Ok(now) = storm::progress(&member.guest) {
-        report.transfers += now.transfers - member.born_with.transfers;
-        report.bytes += now.bytes - member.born_with.bytes;
-    }
-    let reissued = member.guest.disk_counts().iter().map(|counts| counts.reissued).sum::<u64>();
-    report.reissued += reissued;
-    if let Some(reason) = member.guest.machine().ended() {
-        report.violations.push(format!("guest {} ended: {reason}", member.number));
-    }
+fn counted_wrong(miscount: &str, when: &str) -> Finding {
+    let found = format!("{miscount}, {when}");
+    Finding::plain(Kind::Count, None, "as many references as holders", found)
 }

@@ -1,67 +1,49 @@
-//! Images never change after their birth: what a snapshot's disk holds is read twice.
+//! Images never change after their birth, and hold what their guest had: what a snapshot's disk
+//! holds is read twice, and compared with the snapshot's memory.
 
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use crate::disk::{DiskImage, Place, SECTOR_BYTES};
+use super::finding::{Finding, Kind};
+use super::reader::Sectors;
+use super::{Plan, StressError, inspect, storm};
+use crate::devices::serial::nowhere;
 use crate::guest::Snapshot;
-
-use super::{Report, StressError, storm};
-
-/// What files opened with `O_DIRECT` may want of buffers, in bytes.
-const ALIGNMENT: usize = 4096;
 
 /// A snapshot, and the checksums that its disks had when it was taken.
 pub(super) struct Watched {
-    snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Whose it is.
+    guest: u64,
     checksums: Vec<u32>,
 }
 
 impl Watched {
-    pub(super) fn new(snapshot: Snapshot) -> Result<Self, StressError> {
+    /// Reads the disks for the first time.
+    pub(super) fn new(snapshot: Snapshot, guest: u64) -> Result<Self, StressError> {
         let checksums = checksums(&snapshot)?;
-        Ok(Self { snapshot, checksums })
+        Ok(Self { snapshot: Arc::new(snapshot), guest, checksums })
     }
 
-    pub(super) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    /// Reads the disks again. Writes that were in flight at the cut have landed by now, wherever.
-    pub(super) fn verify(self, report: &mut Report) -> Result<(), StressError> {
-        if checksums(&self.snapshot)? != self.checksums {
-            report.violations.push("the disk of a snapshot changed after its birth".to_owned());
+    /// Reads the disks again, since writes that were in flight at the cut have landed by now,
+    /// wherever; and compares those of a clone, which never runs, with its memory.
+    pub(super) fn verify(&self, plan: &Plan) -> Result<(u64, Vec<Finding>), StressError> {
+        let now = checksums(&self.snapshot)?;
+        let clone = self.snapshot.spawn(nowhere())?;
+        let mut seen = inspect::verify(&clone, self.guest, plan)?;
+        if now != self.checksums {
+            let (expected, found) =
+                (format!("{:08x?}", self.checksums), format!("checksums {now:08x?} later"));
+            let expected = format!("disks with the checksums {expected} at birth");
+            let guest = Some(self.guest);
+            seen.findings.push(Finding::plain(Kind::Image, guest, &expected, found));
         }
-        Ok(())
+        Ok((seen.sectors, seen.findings))
     }
 }
 
 fn checksums(snapshot: &Snapshot) -> Result<Vec<u32>, StressError> {
+    let checksum = |image: &crate::disk::DiskImage| {
+        Ok(Sectors::read(&image.spawn()?, storm::SECTORS)?.checksum())
+    };
     snapshot.disks().map(checksum).collect()
-}
-
-fn checksum(image: &DiskImage) -> Result<u32, StressError> {
-    let disk = image.spawn()?;
-    let plan = disk.read_plan(0, storm::SECTORS)?;
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = Vec::new();
-    for extent in plan.extents() {
-        let len = (extent.sectors * SECTOR_BYTES) as usize;
-        buffer.clear();
-        buffer.resize(len + ALIGNMENT, 0);
-        let start = buffer.as_ptr().align_offset(ALIGNMENT);
-        let bytes = &mut buffer[start..start + len];
-        if let Place::File { file, offset } = &extent.place {
-            file.read_exact_at(bytes, *offset).or_else(ends_early)?;
-        }
-        hasher.update(bytes);
-    }
-    Ok(hasher.finalize())
-}
-
-/// A sparse file may end before the last sectors that were never written.
-fn ends_early(error: std::io::Error) -> Result<(), StressError> {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => Ok(()),
-        _ => Err(StressError::Read(error)),
-    }
 }

@@ -2,34 +2,49 @@
 //! verifies every byte, while it is forked, snapshotted, evicted from and killed.
 //!
 //! Each guest runs a [storm](pincow_guest_protocol::storm): every sector says who wrote it and when,
-//! buffers share their pages with bytes that the CPU writes and verifies all the while. The
-//! decisions of a run follow from its seed. A [`Control`] switches one rule off, and must be seen.
+//! buffers share their pages with bytes that the CPU writes and verifies all the while. The monitor
+//! looks, too: it compares the disks of guests and snapshots that stand still with what their
+//! memory says of them, and counts all references while nobody moves. The decisions of a run follow
+//! from its seed. A [`Control`] switches one rule off, and must be seen.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use pincow_guest_protocol::storm::{Finding, FindingKind};
-use pincow_mmu::SpaceError;
+use parking_lot::Mutex;
+use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::rules::{Mutant, RuleSet, Rules};
-use pincow_mmu::scenario::Random;
-use thiserror::Error;
 
-use crate::disk::DiskError;
-use crate::drive::DriveError;
-use crate::guest::GuestError;
 use crate::kvm::Host;
-use crate::machine::MachineError;
+use crate::virtio::blk::Policy;
 
+mod belongings;
+mod decide;
+mod desk;
+mod disk;
+mod error;
 mod family;
+mod finding;
 mod image;
+mod inspect;
+mod late;
+mod member;
+mod memory;
+mod reader;
+mod report;
 mod storm;
 #[cfg(test)]
 mod tests;
 
+use decide::Chooser;
+use desk::Desk;
 use family::Family;
-use image::Watched;
+
+pub use belongings::Belongings;
+pub use error::StressError;
+pub use finding::{Finding, Kind, Witness};
+pub use report::{Process, Report};
 
 /// One rule switched off: a test of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -49,17 +64,25 @@ pub enum Control {
 pub struct Plan {
     /// For how long.
     pub seconds: u64,
+    /// And for how many decisions at most, if that is limited.
+    pub decisions: Option<u64>,
     /// Where its decisions come from.
     pub seed: u64,
     /// What decides about shared pages.
     pub set: RuleSet,
     /// What is switched off.
     pub control: Option<Control>,
+    /// Some transfers are late, as they are when something is switched off.
+    pub late: bool,
+    /// What becomes of transfers in flight at a fork, in the child.
+    pub inflight: Policy,
     /// Bytes of guest memory.
     pub memory_bytes: u64,
-    /// Guests that live at a time, at most.
+    /// vCPUs, each with a disk and a storm of its own.
+    pub vcpus: u32,
+    /// Guests that live at a time, at most; 2 if it is less.
     pub guests: usize,
-    /// Transfers that a guest keeps in flight.
+    /// Transfers that a storm keeps in flight.
     pub depth: u64,
     /// Where the disk is made, on a file system that transfers can be made on directly.
     pub folder: PathBuf,
@@ -71,95 +94,37 @@ impl Plan {
             (self.control == Some(Control::NoEarlyCopy)).then_some(Mutant::ForkIgnoresPins);
         Rules { set: self.set, mutant }
     }
-}
 
-/// What happened.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// Forks.
-    pub forks: u64,
-    /// Snapshots, and clones of them.
-    pub snapshots: u64,
-    /// Guests that lived at the same time, at most.
-    pub guests_peak: usize,
-    /// Guests that were killed with whatever they had in flight.
-    pub killed: u64,
-    /// Transfers that guests saw the end of.
-    pub transfers: u64,
-    /// Bytes that they moved.
-    pub bytes: u64,
-    /// For each fork, the transfers that the kernel had and had not finished.
-    pub in_flight_at_fork: Vec<usize>,
-    /// Frames copied at forks because they were pinned.
-    pub early_copies: u64,
-    /// Requests that children issued again.
-    pub reissued: u64,
-    /// Pages evicted.
-    pub evictions: u64,
-    /// Pages evicted that somebody wanted back.
-    pub swapped_in: u64,
-    /// Evictions that were refused because of a pin.
-    pub busy: u64,
-    /// Sectors read back and compared at the ends of guests.
-    pub read_back: u64,
-    /// Findings by kind.
-    pub findings: BTreeMap<&'static str, u64>,
-    /// The first finding of the guest that was looked at first.
-    pub first: Option<(u64, Finding)>,
-    /// Everything else that was not as it must be: counts, guests that ended.
-    pub violations: Vec<String>,
-}
-
-impl Report {
-    /// Whether nothing was found.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.findings.is_empty() && self.violations.is_empty()
+    /// Guests that live at a time, at most.
+    fn most_guests(&self) -> usize {
+        self.guests.max(2)
     }
 
-    fn note(&mut self, kind: FindingKind, count: u64) {
-        if count > 0 {
-            *self.findings.entry(kind.name()).or_default() += count;
+    /// Whether some transfers are late.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late || self.control.is_some() || self.set.is_unsafe()
+    }
+
+    /// Refuses what no guest can do.
+    fn check(&self) -> Result<(), StressError> {
+        let Self { vcpus, depth, memory_bytes: bytes, .. } = *self;
+        if vcpus as usize > VIRTIO_DEVICES {
+            return Err(StressError::TooManyVcpus(vcpus));
+        }
+        let needed = storm::memory_needed(self);
+        match bytes < needed {
+            true => {
+                let needed = needed.next_multiple_of(2 << 20) >> 20;
+                Err(StressError::TooSmall { bytes, vcpus, depth, needed })
+            }
+            false => Ok(()),
         }
     }
 }
 
-/// The stress test could not run.
-#[derive(Debug, Error)]
-pub enum StressError {
-    /// A guest was refused.
-    #[error(transparent)]
-    Guest(#[from] GuestError),
-    /// A guest did not do what it was asked.
-    #[error(transparent)]
-    Drive(#[from] DriveError),
-    /// A machine could not be started.
-    #[error(transparent)]
-    Machine(#[from] MachineError),
-    /// The disk could not be made.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// Guest memory refused.
-    #[error("guest memory: {0}")]
-    Space(#[from] SpaceError),
-    /// The disk's file could not be made.
-    #[error("{path}: {source}: choose a folder on a disk (--dir)")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A snapshot's disk could not be read.
-    #[error("reading the disk of a snapshot: {0}")]
-    Read(std::io::Error),
-    /// The guest is too small.
-    #[error("{0:#x} bytes of guest memory are too few: give 16 MiB or more (--memory)")]
-    TooSmall(u64),
-}
-
-/// How long the family is left alone between two things that happen to it, at most.
-const LONGEST_REST_US: u64 = 20_000;
+/// How long a run goes on after the first finding, for others to follow.
+const AFTERMATH: Duration = Duration::from_secs(10);
 
 /// Runs it. `watch` is told now and then how far it is, and may end it early by saying no.
 ///
@@ -170,33 +135,67 @@ pub fn run(
     plan: &Plan,
     mut watch: impl FnMut(&Report) -> bool,
 ) -> Result<Report, StressError> {
-    let mut random = Random::new(plan.seed);
-    let mut report = Report::default();
-    let mut family = Family::new(host, plan)?;
-    let mut snapshot: Option<Watched> = None;
-    let deadline = Instant::now() + Duration::from_secs(plan.seconds);
-    while Instant::now() < deadline && report.is_clean() && watch(&report) {
-        std::thread::sleep(Duration::from_micros(random.below(LONGEST_REST_US)));
-        match random.below(16) {
-            0..8 => family.fork(&mut random, &mut report)?,
-            8..11 => family.retire(&mut random, &mut report)?,
-            11 => family.kill(&mut random, &mut report),
-            12..14 => family.evict(&mut random, &mut report)?,
-            14 => {
-                let newer = Watched::new(family.snapshot(&mut random, &mut report)?)?;
-                if let Some(older) = snapshot.replace(newer) {
-                    older.verify(&mut report)?;
-                }
-            }
-            _ => {
-                let snapshot = snapshot.as_ref().map(Watched::snapshot);
-                family.spawn(snapshot, &mut random, &mut report)?;
-            }
+    plan.check()?;
+    let before = Belongings::now();
+    let report = Mutex::new(Report::default());
+    let mut family = Family::new(host, plan, &report)?;
+    thread::scope(|scope| {
+        let mut desk = Desk::open(scope, plan, &report)?;
+        decide(plan, &mut family, &mut desk, &report, &mut watch)?;
+        desk.wait(0)
+    })?;
+    family.end()?;
+    let mut report = report.into_inner();
+    report.process.left = settled(before);
+    Ok(report)
+}
+
+/// One decision after the other, until the time is over.
+fn decide(
+    plan: &Plan,
+    family: &mut Family<'_>,
+    desk: &mut Desk,
+    report: &Mutex<Report>,
+    watch: &mut impl FnMut(&Report) -> bool,
+) -> Result<(), StressError> {
+    let mut chooser = Chooser::new(plan.seed);
+    let begun = Instant::now();
+    let mut deadline = begun + Duration::from_secs(plan.seconds);
+    let mut left = plan.decisions.unwrap_or(u64::MAX);
+    while left > 0 {
+        let step = chooser.next(family.shape());
+        thread::sleep(step.rest);
+        if Instant::now() >= deadline {
+            break;
+        }
+        family.obey(step.decision, desk)?;
+        left -= 1;
+        family.look()?;
+        let mut report = report.lock();
+        report.decisions += 1;
+        report.fingerprint = chooser.fingerprint();
+        if !report.is_clean() && report.found_after.is_none() {
+            report.found_after = Some(begun.elapsed());
+            deadline = deadline.min(Instant::now() + AFTERMATH);
+        }
+        if !watch(&report) || family.is_empty() {
+            break;
         }
     }
-    if let Some(snapshot) = snapshot {
-        snapshot.verify(&mut report)?;
+    Ok(())
+}
+
+/// How long threads that have ended take to leave the process's list, at most.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// What is more than before the run, once the threads that have ended are gone.
+fn settled(before: Belongings) -> Belongings {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        let left = Belongings::now().beyond(before);
+        if (left.threads, left.files) == (0, 0) || Instant::now() > deadline {
+            return left;
+        }
+        thread::sleep(Duration::from_millis(10));
     }
-    family.end(&mut report)?;
-    Ok(report)
 }

@@ -1,17 +1,19 @@
 //! Short runs on the real KVM: nothing is found under the rules, and something without each of them.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::kvm::tests::host;
 
-fn plan(seconds: u64) -> Plan {
+pub(super) fn plan(seconds: u64) -> Plan {
     Plan {
         seconds,
+        decisions: None,
         seed: 7,
         set: RuleSet::default(),
         control: None,
+        late: false,
+        inflight: Policy::Reissue,
         memory_bytes: 16 << 20,
+        vcpus: 1,
         guests: 4,
         depth: 32,
         folder: std::env::current_dir().unwrap(),
@@ -29,36 +31,131 @@ fn nothing_is_found_under_sound_rules() {
         let report = stress(&host, &Plan { set, ..plan(2) });
         assert!(report.is_clean(), "{set}: {report:?}");
         assert!(report.forks > 0 && report.transfers > 100, "{set}: {report:?}");
+        assert!(report.sectors_read_back > 0 && report.sectors_verified > 0, "{set}: {report:?}");
+        assert_eq!(report.in_flight_at_fork.len() as u64, report.forks);
     }
 }
 
-/// Runs until something is found: seconds, unless the machine is very busy with other things.
-fn assert_found(host: &Arc<Host>, plan: Plan) {
+#[test]
+fn nothing_is_found_where_transfers_are_late() {
+    let Some(host) = host() else { return };
+    let report = stress(&host, &Plan { late: true, ..plan(3) });
+    assert!(report.is_clean(), "{report:?}");
+    assert!(report.in_flight_at_fork.iter().any(|count| *count > 0), "{report:?}");
+    assert!(report.early_copies > 0 && report.reissued > 0, "{report:?}");
+}
+
+#[test]
+fn every_vcpu_has_a_storm() {
+    let Some(host) = host() else { return };
+    let report = stress(&host, &Plan { vcpus: 2, decisions: Some(12), ..plan(120) });
+    assert!(report.is_clean() && report.decisions == 12, "{report:?}");
+}
+
+#[test]
+fn children_may_do_without_their_parents_transfers() {
+    let Some(host) = host() else { return };
+    let failing = Plan { inflight: Policy::Error, late: true, ..plan(2) };
+    let report = stress(&host, &failing);
+    assert!(report.is_clean() && report.forks > 0 && report.reissued == 0, "{report:?}");
+    let draining = Plan { inflight: Policy::Drain, set: RuleSet::Busy, ..plan(2) };
+    let report = stress(&host, &draining);
+    assert!(report.is_clean() && report.forks > 0, "{report:?}");
+    assert!(report.in_flight_at_fork.iter().all(|count| *count == 0), "{report:?}");
+}
+
+#[test]
+fn a_rule_set_may_refuse_every_fork() {
+    let Some(host) = host() else { return };
+    let report = stress(&host, &Plan { set: RuleSet::Busy, late: true, ..plan(2) });
+    assert!(report.is_clean() && report.forks_refused > 0, "{report:?}");
+}
+
+#[test]
+fn the_same_seed_decides_the_same() {
+    let Some(host) = host() else { return };
+    let decided = |seed| {
+        let report = stress(&host, &Plan { seed, decisions: Some(20), ..plan(120) });
+        assert!(report.is_clean() && report.decisions == 20, "{report:?}");
+        (report.fingerprint, report.forks, report.snapshots, report.clones, report.audits)
+    };
+    assert_eq!(decided(1), decided(1));
+    assert_ne!(decided(1).0, decided(2).0);
+}
+
+#[test]
+fn whoever_watches_may_end_it() {
+    let Some(host) = host() else { return };
+    let mut looks = 0;
+    let ended = run(&host, &plan(120), |_| {
+        looks += 1;
+        looks < 3
+    });
+    assert_eq!(ended.unwrap().decisions, 3);
+}
+
+#[test]
+fn what_no_guest_can_do_is_refused() {
+    let Some(host) = host() else { return };
+    let refused = |plan: &Plan| run(&host, plan, |_| true).unwrap_err().to_string();
+    let too_small = refused(&Plan { memory_bytes: 8 << 20, vcpus: 8, depth: 256, ..plan(1) });
+    assert!(too_small.contains("--memory") && too_small.contains(" MiB"), "{too_small}");
+    let too_many = refused(&Plan { vcpus: 9, ..plan(1) });
+    assert!(too_many.contains("--vcpus"), "{too_many}");
+    let nowhere = refused(&Plan { folder: "/nowhere".into(), ..plan(1) });
+    assert!(nowhere.contains("/nowhere") && nowhere.contains("--dir"), "{nowhere}");
+}
+
+/// Runs until all of `kinds` were found, or, if none are named, until anything was: seconds, unless
+/// the machine is very busy with other things.
+fn assert_found(host: &Arc<Host>, plan: Plan, kinds: &[Kind]) {
     let deadline = Instant::now() + Duration::from_secs(240);
+    let mut found = Vec::new();
     for seed in 0.. {
-        let report = stress(host, &Plan { seed, ..plan.clone() });
-        if !report.is_clean() {
+        let enough = |found: &[&str]| {
+            !found.is_empty() && kinds.iter().all(|kind| found.contains(&kind.name()))
+        };
+        let plan = Plan { seed, ..plan.clone() };
+        let report = run(host, &plan, |report| {
+            let now = found.iter().chain(report.findings.keys()).copied().collect::<Vec<_>>();
+            !enough(&now)
+        });
+        found.extend(report.unwrap().findings.into_keys());
+        if enough(&found) {
             return;
         }
-        assert!(Instant::now() < deadline, "{plan:?}: nothing was found: {report:?}");
+        assert!(Instant::now() < deadline, "{plan:?}: only {found:?} was found");
     }
+}
+
+fn assert_control_is_found(control: Control) {
+    let Some(host) = host() else { return };
+    assert_found(&host, Plan { control: Some(control), ..plan(10) }, &[]);
 }
 
 #[test]
 fn control_the_rule_of_before_5_9_is_found() {
     let Some(host) = host() else { return };
-    assert_found(&host, Plan { set: RuleSet::Mapcount, ..plan(10) });
+    let plan = Plan { set: RuleSet::Mapcount, ..plan(20) };
+    assert_found(&host, plan, &[Kind::Lost, Kind::Leak]);
 }
 
 #[test]
-fn control_each_rule_that_is_switched_off_is_found() {
-    let Some(host) = host() else { return };
-    for control in [
-        Control::UnpinAtSubmission,
-        Control::PinWithoutBreakingCow,
-        Control::NoEarlyCopy,
-        Control::MapAtSubmission,
-    ] {
-        assert_found(&host, Plan { control: Some(control), ..plan(10) });
-    }
+fn control_unpinning_at_submission_is_found() {
+    assert_control_is_found(Control::UnpinAtSubmission);
+}
+
+#[test]
+fn control_pinning_without_breaking_cow_is_found() {
+    assert_control_is_found(Control::PinWithoutBreakingCow);
+}
+
+#[test]
+fn control_a_fork_without_early_copies_is_found() {
+    assert_control_is_found(Control::NoEarlyCopy);
+}
+
+#[test]
+fn control_a_map_that_names_writes_at_submission_is_found() {
+    assert_control_is_found(Control::MapAtSubmission);
 }
