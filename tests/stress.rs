@@ -139,6 +139,7 @@ fn what_cannot_be_is_refused() {
     refused(&["--vcpus", "8", "--depth", "256"], &["--memory", "MiB"]);
     refused(&["--rules", "mapcount"], &["--unsafe"]);
     refused(&["--guests", "1"], &["--guests"]);
+    refused(&["--seconds", &u64::MAX.to_string()], &["--seconds"]);
     refused(&["--depth", "0"], &["--depth"]);
     refused(&["--control", "nothing"], &["--control"]);
 }

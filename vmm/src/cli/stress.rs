@@ -36,7 +36,7 @@ pub(super) struct Args {
     guest: GuestArgs,
 
     /// For how long.
-    #[arg(long, default_value_t = 30, value_name = "N")]
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u64).range(..=LONGEST_SECONDS))]
     seconds: u64,
 
     /// Where the run's decisions come from: one after the other, what happens to which guest, to
@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// the run gets (`decisions` and `decisions_crc32` in the report say how far), unless the rule
     /// set refuses forks. What transfers were in flight, and what guests did, follows from the same
     /// number and from the order in which the disk ended its transfers, which no number decides.
-    #[arg(long, value_name = "N", verbatim_doc_comment)]
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
     /// End after so many decisions, if the time is not over before.
@@ -81,6 +81,9 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// A year. Clocks have an end somewhere.
+const LONGEST_SECONDS: u64 = 365 * 24 * 3600;
 
 /// The exit status of a command that a signal ended: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;

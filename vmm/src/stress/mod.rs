@@ -160,7 +160,9 @@ fn decide(
 ) -> Result<(), StressError> {
     let mut chooser = Chooser::new(plan.seed);
     let begun = Instant::now();
-    let mut deadline = begun + Duration::from_secs(plan.seconds);
+    // More is more than a lifetime, and may be more than the clock has.
+    let seconds = Duration::from_secs(plan.seconds.min(u64::from(u32::MAX)));
+    let mut deadline = begun + seconds;
     let mut left = plan.decisions.unwrap_or(u64::MAX);
     while left > 0 {
         let step = chooser.next(family.shape());
