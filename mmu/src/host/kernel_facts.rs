@@ -292,6 +292,25 @@ fn neighbours_with_the_same_watch_share_a_mapping() {
 }
 
 #[test]
+fn protection_goes_across_mappings() {
+    let (scene, other) = (Scene::new(), Store::new(PAGES).expect("store"));
+    scene.show(Run::new(0, 8), Access::Writable);
+    for gfn in [1, 4, 5] {
+        scene.window.show(other.file(), Run::one(Gfn(gfn)), Access::Writable).expect("mmap");
+    }
+    scene.window.protect(Run::new(0, 8)).expect("protected");
+    for gfn in 0..8 {
+        assert_eq!(scene.kind_of(gfn, true), Some(Kind::Protected), "page {gfn}");
+    }
+    scene.window.protect(Run::new(0, 8)).expect("protected");
+    scene.window.unprotect(Run::new(0, 8));
+    for gfn in 0..8 {
+        assert_eq!(scene.kind_of(gfn, true), None, "page {gfn}");
+    }
+    assert!(scene.window.protect(Run::new(0, 9)).is_err(), "page 8 shows nothing");
+}
+
+#[test]
 fn userfaultfd_says_nothing_when_there_is_nothing() {
     let scene = Scene::new();
     assert!(scene.family.uffd.as_raw_fd() > 2);

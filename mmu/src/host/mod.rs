@@ -4,7 +4,7 @@
 //! `MAP_SHARED` from layers and trap through one userfaultfd per family of guests. A thread of its
 //! own reads the traps and asks a [`Resolve`] what to do. Nothing here decides; the rules do.
 //!
-//! # What the kernel does, each found out by a test here (`kernel_facts.rs`) on Linux 6.18
+//! # What the kernel does, each found out by a test here (`kernel_facts.rs`) on Linux 6.18 and 6.1
 //!
 //! 1. Write protection of a shared page outlives its page table entry, as a marker: a page that is
 //!    protected before it was ever read, or whose file page is punched out and filled again, still
@@ -24,6 +24,8 @@
 //!    the first access clears them (`pte_marker_handle_uffd_wp`), and a write goes through untrapped.
 //! 5. Mappings of neighbouring frames of one layer with the same watch merge into one. Protection
 //!    splits nothing.
+//! 6. Linux 6.1 protects within one mapping at a time, and refuses a range that crosses into the next;
+//!    6.18 does not mind (`Uffd::write_protect`).
 //!
 //! Watching for pages that are in the file but not in the page table (UFFDIO_REGISTER_MODE_MINOR) is
 //! left out on purpose: by 3. it would stay for good, and then every page that the host reclaims

@@ -81,7 +81,22 @@ impl Uffd {
     }
 
     /// Makes writes to the range trap, or lifts that. Wakes nobody.
+    ///
+    /// Linux 6.1 takes a range that lies in one mapping only, and says ENOENT to others before it does
+    /// anything (`mwriteprotect_range`); 6.18 takes any that is registered. So a range that is refused
+    /// like this is halved, down to single pages, whose refusal means that they are not registered.
     pub(super) fn write_protect(&self, start: usize, len: usize, on: bool) -> io::Result<()> {
+        match self.write_protect_at_once(start, len, on) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) && len > PAGE_SIZE => {
+                let first = (len / PAGE_SIZE).div_ceil(2) * PAGE_SIZE;
+                self.write_protect(start, first, on)?;
+                self.write_protect(start + first, len - first, on)
+            }
+            done => done,
+        }
+    }
+
+    fn write_protect_at_once(&self, start: usize, len: usize, on: bool) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
