@@ -1,8 +1,13 @@
 //! Identity page tables over RAM and the device window (Intel SDM volume 3, 5.5, 4-level paging).
 //!
 //! All pages are 2 MiB, for user and supervisor, writable, executable, and marked accessed and
-//! dirty from the start: the CPU then never writes to the tables, so a running guest does not
-//! dirty their pages. Any other address faults.
+//! dirty from the start: the CPU then never writes to the tables. Any other address faults.
+//!
+//! Nested paging takes a walk of these tables for a write all the same: the host's page must be
+//! writable whether or not a bit is to be set (AMD APM volume 2, nested paging; Intel SDM volume 3,
+//! accessed and dirty flags for EPT). So a guest that shares its tables with others copies those that
+//! it walks, four mostly, as soon as it runs. With shadow paging KVM reads them in the guest's
+//! stead, and they stay shared.
 
 use pincow_guest_protocol::devices::{DEVICES_BASE, DEVICES_BYTES};
 use pincow_guest_protocol::map::{PAGE_TABLES_BASE, PAGE_TABLES_END};
