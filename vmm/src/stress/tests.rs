@@ -107,9 +107,9 @@ fn what_no_guest_can_do_is_refused() {
 }
 
 /// Runs until all of `kinds` were found, or, if none are named, until anything was: seconds, unless
-/// the machine is very busy with other things.
+/// the machine is very busy with other things, or emulated.
 fn assert_found(host: &Arc<Host>, plan: Plan, kinds: &[Kind]) {
-    let deadline = Instant::now() + Duration::from_secs(240);
+    let deadline = Instant::now() + Duration::from_secs(600);
     let mut found = Vec::new();
     for seed in 0.. {
         let enough = |found: &[&str]| {
@@ -136,7 +136,7 @@ fn assert_control_is_found(control: Control) {
 #[test]
 fn control_the_rule_of_before_5_9_is_found() {
     let Some(host) = host() else { return };
-    let plan = Plan { set: RuleSet::Mapcount, ..plan(20) };
+    let plan = Plan { set: RuleSet::Mapcount, ..plan(30) };
     assert_found(&host, plan, &[Kind::Lost, Kind::Leak]);
 }
 
