@@ -35,7 +35,7 @@ fn this_host_can_show_the_demo() {
     }
     let text = Pincow::new(&["doctor"]).run().stdout;
     assert!(
-        text.contains("code in ring 0")
+        text.contains("Guests that can run here")
             && text.contains("a doorbell")
             && text.contains("max_map_count"),
         "{text}"

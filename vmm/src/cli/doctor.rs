@@ -11,6 +11,7 @@ use super::output::Output;
 
 mod doorbell;
 mod features;
+mod guests;
 mod kvm;
 mod limits;
 mod probe_guest;
@@ -39,6 +40,7 @@ pub(super) struct Args {
 struct Report {
     kernel: String,
     kvm: KvmReport,
+    guests: Vec<guests::Answer>,
     userfaultfd: Userfaultfd,
     features: Vec<Feature>,
     limits: Limits,
@@ -68,6 +70,7 @@ impl Report {
                 problem: host.userfaultfd_refused.clone(),
             },
             kernel: host.kernel,
+            guests: guests::of(&kvm),
             kvm,
         }
     }

@@ -17,8 +17,9 @@ use crate::kvm::Host;
 #[cfg(test)]
 mod tests;
 
-/// The guests that ask are done in milliseconds; one that is not will never be.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The guests that ask are done in milliseconds, or in a second where the CPU is emulated; one that is
+/// not will never be.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The modules that give KVM its way of running guests.
 const VENDOR_MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
@@ -53,6 +54,35 @@ impl Kind {
     }
 }
 
+/// Who translates the addresses of guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Paging {
+    /// The CPU of AMD.
+    Npt,
+    /// The CPU of Intel.
+    Ept,
+    /// KVM, which keeps a copy of each guest's page tables.
+    Shadow,
+    /// No module says.
+    Unknown,
+}
+
+impl Paging {
+    /// In words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Npt => "by the CPU (NPT): guests change their page tables without an exit",
+            Self::Ept => "by the CPU (EPT): guests change their page tables without an exit",
+            Self::Shadow => {
+                "by KVM, in software (shadow paging): a guest's first access to a page is slow, and \
+                 so is each change of its page tables"
+            }
+            Self::Unknown => "unknown: no module of KVM says",
+        }
+    }
+}
+
 /// What KVM offers.
 #[derive(Serialize)]
 pub(super) struct KvmReport {
@@ -64,6 +94,8 @@ pub(super) struct KvmReport {
     pub(super) max_vcpus: Option<u32>,
     /// What runs guests.
     pub(super) kind: Kind,
+    /// Who translates their addresses.
+    pub(super) paging: Paging,
     /// The loaded modules.
     pub(super) modules: Vec<&'static str>,
     /// Their parameters.
@@ -83,6 +115,7 @@ impl KvmReport {
     pub(super) fn of_this_host() -> Self {
         let opened = Host::open().map(Arc::new);
         let modules = modules();
+        let parameters = parameters(&modules);
         let cpu_flags = cpu_flags(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
         let host = opened.as_ref().ok();
         Self {
@@ -90,7 +123,8 @@ impl KvmReport {
             api_version: host.map(|host| host.kvm().get_api_version()),
             max_vcpus: host.map(|host| host.max_vcpus()),
             kind: kind(&modules, cpu_flags.contains(&"hypervisor")),
-            parameters: parameters(&modules),
+            paging: paging(&modules, &parameters),
+            parameters,
             modules,
             cpu_flags,
             ring0: host.map(|host| in_time(host, probe_guest::ring0).unwrap_or(Ring0::Hangs)),
@@ -140,5 +174,15 @@ fn kind(modules: &[&str], in_a_guest: bool) -> Kind {
         (true, true) => Kind::Nested,
         (false, _) if modules.is_empty() => Kind::Unknown,
         (false, _) => Kind::Software,
+    }
+}
+
+fn paging(modules: &[&str], parameters: &BTreeMap<String, String>) -> Paging {
+    let on = |name| parameters.get(name).is_some_and(|value| value == "Y" || value == "1");
+    match (on("kvm_amd.npt"), on("kvm_intel.ept")) {
+        (true, _) => Paging::Npt,
+        (_, true) => Paging::Ept,
+        _ if modules.is_empty() => Paging::Unknown,
+        _ => Paging::Shadow,
     }
 }

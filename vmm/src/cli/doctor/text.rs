@@ -6,7 +6,6 @@ use super::Report;
 use super::doorbell::Doorbell;
 use super::kvm::KvmReport;
 use super::limits::Limits;
-use super::probe_guest::Ring0;
 
 /// Exits that take longer than this have more than hardware in their way.
 const SLOW_EXIT_US: f64 = 10.0;
@@ -15,6 +14,11 @@ const SLOW_EXIT_US: f64 = 10.0;
 pub(super) fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "Linux {}\n", report.kernel)?;
     kvm(&report.kvm, to)?;
+    writeln!(to, "\nGuests that can run here")?;
+    for answer in &report.guests {
+        let can = if answer.works { "yes" } else { "NO" };
+        line(to, answer.guests, &format!("{can}: {}", answer.why))?;
+    }
     writeln!(to, "\nGuest memory")?;
     match (&report.userfaultfd.source, &report.userfaultfd.problem) {
         (Some(source), _) => {
@@ -60,9 +64,7 @@ fn kvm(kvm: &KvmReport, to: &mut dyn Write) -> io::Result<()> {
         .chain(kvm.cpu_flags.iter().map(|flag| format!("CPU flag {flag}")))
         .collect();
     line(to, "kind", &format!("{} ({})", kvm.kind.words(), said.join(", ")))?;
-    if let Some(ring0) = &kvm.ring0 {
-        line(to, "code in ring 0", &ring0_words(ring0))?;
-    }
+    line(to, "guests' addresses", kvm.paging.words())?;
     if let Some(exit) = kvm.exit_us {
         let slow = if exit.p50 > SLOW_EXIT_US { "; hardware alone takes 1 to 2" } else { "" };
         line(to, "an exit and back", &format!("{} us (p99 {}){slow}", exit.p50, exit.p99))?;
@@ -84,17 +86,6 @@ fn doorbell_words(doorbell: &Doorbell) -> String {
             "{} us (p99 {}), as an exit: this KVM has no KVM_CAP_IOEVENTFD (Linux 2.6.32)",
             exit.p50, exit.p99
         ),
-    }
-}
-
-fn ring0_words(ring0: &Ring0) -> String {
-    match ring0 {
-        Ring0::Works => "works: unmodified kernels can run".to_owned(),
-        Ring0::Refused(what) => format!(
-            "NO: this KVM cannot run unmodified kernels such as Linux, only payloads that stay in \
-             ring 3, as the embedded one does (it gave up at: {what})"
-        ),
-        Ring0::Hangs => "NO: a guest that tried it never came back".to_owned(),
     }
 }
 

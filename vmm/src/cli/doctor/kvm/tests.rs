@@ -11,6 +11,18 @@ fn the_kind_follows_from_the_module_and_the_cpu() {
 }
 
 #[test]
+fn who_pages_follows_from_the_parameters() {
+    let of = |module, name: &str, value: &str| {
+        paging(&[module], &BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    };
+    assert_eq!(of("kvm_amd", "kvm_amd.npt", "Y"), Paging::Npt);
+    assert_eq!(of("kvm_amd", "kvm_amd.npt", "N"), Paging::Shadow);
+    assert_eq!(of("kvm_intel", "kvm_intel.ept", "Y"), Paging::Ept);
+    assert_eq!(of("kvm_pvm", "kvm_pvm.nested", "Y"), Paging::Shadow);
+    assert_eq!(paging(&[], &BTreeMap::new()), Paging::Unknown);
+}
+
+#[test]
 fn flags_are_whole_words() {
     assert_eq!(cpu_flags("flags\t\t: fpu svm hypervisor\n"), ["svm", "hypervisor"]);
     assert_eq!(cpu_flags("flags: svm_lock vmxx\n").len(), 0);
