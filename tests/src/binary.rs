@@ -130,10 +130,14 @@ fn open_to_all(directory: &Path) {
     std::fs::set_permissions(directory, all).expect("our own directory");
 }
 
-/// The program, built once in the profile of the test that asks.
+/// The program that is tested, where there is no cargo that could build it.
+const PROGRAM_VARIABLE: &str = "PINCOW_TEST_PROGRAM";
+
+/// The program: the one that `PINCOW_TEST_PROGRAM` names, or one that is built once, in the profile
+/// of the test that asks.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(build)
+    PATH.get_or_init(|| std::env::var_os(PROGRAM_VARIABLE).map_or_else(build, PathBuf::from))
 }
 
 fn build() -> PathBuf {

@@ -1,0 +1,75 @@
+# Starts L1 and has it run a command. Sourced by tests/npt.
+
+# EPYC-v3 has what kvm_amd asks for; SVM and NPT are QEMU's own emulation, so no /dev/kvm is needed.
+qemu() {
+    timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
+        -accel tcg,thread=multi,tb-size=512 -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$cpus" \
+        -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
+        -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr' \
+        -nodefaults -no-user-config -display none -no-reboot \
+        -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe" \
+        -chardev "file,id=console,path=$L1/console.log" -serial chardev:console \
+        -device virtio-serial-pci \
+        -chardev "file,id=status,path=$L1/status" -device virtserialport,chardev=status,name=status \
+        "$@" 2>"$L1/qemu.log"
+}
+
+# Runs a command in L1, with its input, output and errors here; the status is the command's.
+boot_l1() {
+    local word out err
+    for word; do printf '%q ' "$word"; done >"$L1/command"
+    put_on_disk "$L1/command" /l1/command
+    # Pipes can be opened by their name, whatever they lead to, and never count as closed while QEMU
+    # runs: L1 would wait for ever to write to a closed port.
+    exec 3> >(cat) && out=$!
+    exec 4> >(exec 3>&-; cat >&2) && err=$!
+    qemu -chardev stdio,id=in,signal=off -device virtserialport,chardev=in,name=in \
+        -chardev file,id=out,path=/dev/fd/3 -device virtserialport,chardev=out,name=out \
+        -chardev file,id=err,path=/dev/fd/4 -device virtserialport,chardev=err,name=err ||
+        died "QEMU ended with status $?"
+    exec 3>&- 4>&-
+    wait "$out" "$err"
+    l1_status
+}
+
+shell_in_l1() {
+    printf 'exec setsid cttyhack sh -l\n' >"$L1/command"
+    put_on_disk "$L1/command" /l1/command
+    say 'exit, or Ctrl-D, ends L1'
+    qemu -chardev stdio,id=io,signal=off -device virtconsole,chardev=io || died "QEMU ended with status $?"
+    l1_status
+}
+
+put_on_disk() {
+    "$(find_program debugfs)" -w -R "write $1 $2" "$L1/disk.img" >/dev/null 2>&1
+}
+
+# What L1 says was the status of its command.
+l1_status() {
+    local status
+    status=$(tr -dc 0-9 <"$L1/status") && [ -n "$status" ] || died 'L1 ended before its command did'
+    return "$status"
+}
+
+died() {
+    tail -n 30 "$L1/qemu.log" "$L1/console.log" >&2 || true
+    say "$1 (the end of its messages is above; all of them: $TARGET/console.log)"
+    exit 1
+}
+
+# Ends with a line that counts the tests whose output is in a file, as tests/run does. Fails when one
+# failed, or none ran.
+count_tests() {
+    awk '
+        /^test result:/ {
+            for (i = 1; i < NF; i++) {
+                if ($(i + 1) ~ /^passed/) ok += $i
+                if ($(i + 1) ~ /^failed/) bad += $i
+                if ($(i + 1) ~ /^ignored/) left_out += $i
+            }
+        }
+        END {
+            printf "%d passed, %d failed, %d skipped\n", ok, bad, left_out
+            exit ok == 0 || bad != 0
+        }' "$1"
+}
