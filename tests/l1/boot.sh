@@ -9,9 +9,9 @@ qemu() {
         -nodefaults -no-user-config -display none -no-reboot \
         -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe" \
         -chardev "file,id=console,path=$L1/console.log" -serial chardev:console \
-        -device virtio-serial-pci \
+        -device virtio-serial-pci "$@" \
         -chardev "file,id=status,path=$L1/status" -device virtserialport,chardev=status,name=status \
-        "$@" 2>"$L1/qemu.log"
+        2>"$L1/qemu.log"
 }
 
 # Runs a command in L1, with its input, output and errors here; the status is the command's.
