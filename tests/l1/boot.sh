@@ -57,7 +57,8 @@ died() {
     exit 1
 }
 
-# Ends with a line that counts the tests whose output is in a file, as tests/run does. Fails when one
+# Ends with a line that counts the tests whose output is in a file, as tests/run does. Skipped are those
+# that a debug build leaves out and those that said that there was nothing to test. Fails when one
 # failed, or none ran.
 count_tests() {
     awk '
@@ -68,7 +69,10 @@ count_tests() {
                 if ($(i + 1) ~ /^ignored/) left_out += $i
             }
         }
+        /^skipped: / { empty++ }
         END {
+            ok -= empty
+            left_out += empty
             printf "%d passed, %d failed, %d skipped\n", ok, bad, left_out
             exit ok == 0 || bad != 0
         }' "$1"

@@ -6,6 +6,7 @@ readonly PROGRAMS=(
     qemu-system-x86_64:qemu-system-x86
     busybox:busybox-static
     cpio:cpio
+    lz4:lz4
     mkfs.ext4:e2fsprogs
     setpriv:util-linux
     gcc:gcc
