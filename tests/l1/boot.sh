@@ -57,6 +57,11 @@ died() {
     exit 1
 }
 
+# Leaves out what tests printed that passed, but for what they skipped.
+without_talk() {
+    sed -u '/^successes:$/,/^failures:$\|^test result:/{/^skipped: \|^failures:$\|^test result:/!d}'
+}
+
 # Ends with a line that counts the tests whose output is in a file, as tests/run does. Skipped are those
 # that a debug build leaves out and those that said that there was nothing to test. Fails when one
 # failed, or none ran.

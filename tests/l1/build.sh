@@ -8,9 +8,9 @@ readonly MODULES=(
     virtio_console
     'kvm-amd npt=1 nested=0'
 )
-# Programs of this machine that L1 gets beside busybox, which has no such applet or a lesser one; its shell
+# Programs of this machine that L1 gets beside busybox, which has no such applet or a lesser one; it
 # prefers its own applets to whatever is in the PATH.
-readonly BESIDE_BUSYBOX=(setpriv sh)
+readonly BESIDE_BUSYBOX=(setpriv sh unshare)
 readonly DISK_SIZE=4G
 
 # All test binaries of the workspace, and pincow, without shared libraries: L1 has none of this machine's.
@@ -93,9 +93,10 @@ make_disk() {
     rm -rf "$root"
 }
 
-# The test binaries, and the sources at the path that they were built from: tests read them.
+# The test binaries, and the paths that they were built with: the sources, some of which tests read, and
+# cargo's folder for temporary files of tests.
 put_tests() {
-    mkdir -p "$1/l1/bin" "$1$PWD"
+    mkdir -p "$1/l1/bin" "$1$PWD" "$1$TARGET/$TRIPLE/tmp"
     cp "$L1/chosen.list" "$1/l1/"
     local name folder path
     while IFS=$'\t' read -r name folder path; do
