@@ -130,7 +130,7 @@ fn assert_found(host: &Arc<Host>, plan: Plan, kinds: &[Kind]) {
 
 fn assert_control_is_found(control: Control) {
     let Some(host) = host() else { return };
-    assert_found(&host, Plan { control: Some(control), ..plan(10) }, &[]);
+    assert_found(&host, Plan { control: Some(control), ..plan(30) }, &[]);
 }
 
 #[test]
