@@ -9,21 +9,27 @@
 //! two share [`Signals`]: the status and interrupt registers, which both sides change.
 //!
 //! A device knows guest memory, what wakes its thread ([`Device::bell`]), and how to raise an interrupt
-//! ([`Interrupt`]); not KVM, which may be told of the bells by whoever has both. The guest
-//! is hostile: whatever it writes into registers, rings and descriptors ends in a refused access, a
+//! ([`Interrupt`]); not KVM, which may be told of the bells by whoever has both. A [`Reactor`] is
+//! that thread: it takes one step of the device after the other, and whoever holds the device's lock
+//! has stopped it between two. The guest is hostile: whatever it writes into registers, rings and descriptors ends in a refused access, a
 //! request that fails, or DEVICE_NEEDS_RESET.
 
 pub mod blk;
+mod chain;
 mod device;
 mod features;
 mod mmio;
 mod queue;
+mod queues;
+mod reactor;
 mod signals;
 #[cfg(test)]
 pub(crate) mod test_driver;
 
+pub use chain::Segment;
 pub use device::{Activation, Device, Reset};
 pub use features::{COMMON, has};
 pub use mmio::{Mmio, MmioCounts, MmioError, MmioState, QueueRegisters, REGISTERS_LEN};
 pub use queue::{QueueError, SavedQueue};
+pub use reactor::{Driven, Next, Reactor, ReactorError};
 pub use signals::{Interrupt, Signals, SignalsState};

@@ -29,6 +29,14 @@ pub enum QueueError {
         /// Entries.
         size: u16,
     },
+    /// The queues are not those of this device.
+    #[error("the saved device has {found} queues that do not fit the {expected} of this one")]
+    Number {
+        /// How many the state has.
+        found: usize,
+        /// How many the device has.
+        expected: usize,
+    },
 }
 
 /// Where a queue's rings are, and how far the device is in them. Untrusted: see [`SavedQueue::live`].

@@ -16,9 +16,11 @@ use crate::io::{Engine, Uring, UringError};
 use crate::machine::{BusDevice, Wire};
 use crate::virtio::blk::{
     Blk, BlkConfig, BlkCounts, BlkOptions, BlkState, BlkWorker, DrainError, OptionsError, Policy,
-    Ports, Reactor, ReactorError, RestoreError,
+    Ports, RestoreError,
 };
-use crate::virtio::{Device as _, Mmio, MmioError, MmioState, REGISTERS_LEN, Signals};
+use crate::virtio::{
+    Device as _, Mmio, MmioError, MmioState, REGISTERS_LEN, Reactor, ReactorError, Signals,
+};
 
 mod pinner;
 mod port;
@@ -158,7 +160,7 @@ impl GuestDisk {
         let worker = BlkWorker::new(ports, BlkConfig::try_from(options)?, Arc::clone(&signals));
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::new(device.clone()));
-        let reactor = Reactor::start(Arc::clone(&device))?;
+        let reactor = Reactor::start("disk", Arc::clone(&device))?;
         Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins, line })
     }
 
@@ -179,7 +181,7 @@ impl GuestDisk {
         let device = Arc::new(Blk::new(worker, signals)?);
         let registers = Arc::new(Mmio::restore(registers, device.clone())?);
         device.signals().raise_again();
-        let reactor = Reactor::start(Arc::clone(&device))?;
+        let reactor = Reactor::start("disk", Arc::clone(&device))?;
         let (direct, policy, engine, pins) = (*direct, *policy, Arc::clone(engine), *pins);
         Ok(Self { _reactor: reactor, device, registers, disk, direct, policy, engine, pins, line })
     }

@@ -11,10 +11,8 @@ use virtio_queue::DescriptorChain;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 use super::config::BlkConfig;
-use super::request::{ID_LEN, Kind, Request, SECTOR, Segment, Status, ZeroedRange};
-
-/// Chains longer than this are refused. A driver that keeps to `seg_max` needs two more than that.
-const MOST_DESCRIPTORS: usize = 1024;
+use super::request::{ID_LEN, Kind, Request, SECTOR, Status, ZeroedRange};
+use crate::virtio::chain::{Endless, Layout, Segment, are_inside};
 
 /// Length of a request's header, and of a range of a discard, in bytes.
 const RECORD: usize = 16;
@@ -46,15 +44,6 @@ pub enum Malformed {
     NoStatus,
 }
 
-/// A chain's bytes by direction.
-#[derive(Default)]
-struct Layout {
-    readable: Vec<Segment>,
-    writable: Vec<Segment>,
-    /// A descriptor that the device reads came after one that it writes.
-    mixed: bool,
-}
-
 impl Request {
     /// Decodes `chain`, whose head the caller has checked, for a disk with `config`.
     ///
@@ -67,7 +56,7 @@ impl Request {
     {
         let (head, memory) = (chain.head_index(), chain.clone());
         let memory = memory.memory();
-        let mut layout = Layout::of(chain)?;
+        let mut layout = Layout::of(chain).map_err(|Endless| Malformed::Chain)?;
         let status_address = layout.take_status(memory)?;
         let fills_memory = !layout.writable.is_empty();
         match layout.decode(head, status_address, memory, config) {
@@ -81,32 +70,6 @@ impl Request {
 }
 
 impl Layout {
-    fn of<M>(mut chain: DescriptorChain<M>) -> Result<Self, Malformed>
-    where
-        M: Deref,
-        M::Target: GuestMemory + Sized,
-    {
-        let mut layout = Self::default();
-        let mut ended = false;
-        // The iterator ends at errors too, after a descriptor that has a next one.
-        for (count, descriptor) in chain.by_ref().enumerate() {
-            if count == MOST_DESCRIPTORS {
-                return Err(Malformed::Chain);
-            }
-            ended = !descriptor.has_next();
-            let segment = Segment { address: descriptor.addr().0, len: descriptor.len() };
-            match (descriptor.is_write_only(), segment.len) {
-                (_, 0) => {}
-                (true, _) => layout.writable.push(segment),
-                (false, _) => {
-                    layout.mixed |= !layout.writable.is_empty();
-                    layout.readable.push(segment);
-                }
-            }
-        }
-        ended.then_some(layout).ok_or(Malformed::Chain)
-    }
-
     /// Takes the last byte that the device writes.
     fn take_status<M: GuestMemory>(&mut self, memory: &M) -> Result<u64, Malformed> {
         let last = self.writable.last_mut().ok_or(Malformed::NoStatus)?;
@@ -128,12 +91,9 @@ impl Layout {
         memory: &M,
         config: &BlkConfig,
     ) -> Result<Request, Status> {
-        let inside = |segment: &Segment, access| {
-            memory.check_range(GuestAddress(segment.address), segment.len as usize, access)
-        };
         if self.mixed
-            || !self.readable.iter().all(|it| inside(it, Permissions::Read))
-            || !self.writable.iter().all(|it| inside(it, Permissions::Write))
+            || !are_inside(&self.readable, memory, Permissions::Read)
+            || !are_inside(&self.writable, memory, Permissions::Write)
         {
             return Err(Status::IoError);
         }

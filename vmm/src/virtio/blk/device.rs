@@ -1,7 +1,7 @@
 //! The device that a transport talks to.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -16,6 +16,7 @@ use super::worker::BlkWorker;
 use crate::io::Engine;
 use crate::virtio::device::{Activation, Device, Reset};
 use crate::virtio::queue::is_usable;
+use crate::virtio::reactor::{Driven, Next};
 use crate::virtio::signals::Signals;
 
 /// A disk: its worker behind a lock, and the doorbell.
@@ -54,19 +55,8 @@ where
         self.worker.lock()
     }
 
-    /// What a reactor waits for: the bell, and the engine's completions.
-    pub(super) fn wakers(&self) -> [RawFd; 2] {
-        [self.bell.as_raw_fd(), self.event_fd]
-    }
-
-    /// Makes the bell quiet. What rang before this is seen by the next step.
-    pub(super) fn hear(&self) {
-        // It fails where nobody rang.
-        let _ = self.bell.read();
-    }
-
-    /// Makes the [`Reactor`](super::Reactor) look at all queues.
-    pub(super) fn ring(&self) {
+    /// Makes the [`Reactor`](crate::virtio::Reactor) look at all queues.
+    fn ring(&self) {
         // It fails only where the counter is full, and then it is readable anyway.
         let _ = self.bell.write(1);
     }
@@ -115,5 +105,22 @@ where
 
     fn reset(&self) -> Reset {
         self.worker.lock().reset()
+    }
+}
+
+impl<M, P, D, E> Driven for Blk<M, P, D, E>
+where
+    M: GuestMemory + Send,
+    P: Pinner,
+    D: DiskPort,
+    E: Engine,
+{
+    fn step(&self) -> Next {
+        self.park().step()
+    }
+
+    /// The engine's completions.
+    fn source(&self) -> Option<RawFd> {
+        Some(self.event_fd)
     }
 }

@@ -11,8 +11,8 @@
 //!    a bounced read, the status and the used ring, takes the entry out of the ledger and drops the
 //!    pins: in one step, which nobody who stops the worker can see a part of.
 //!
-//! [`Blk`] is the device that a transport talks to: a worker behind a lock, and a [`Reactor`] thread
-//! that drives it. Whoever holds the lock ([`Blk::park`]) has stopped the device between
+//! [`Blk`] is the device that a transport talks to: a worker behind a lock, and a
+//! [`Reactor`](super::Reactor) thread that drives it. Whoever holds the lock ([`Blk::park`]) has stopped the device between
 //! two completions, without waiting for the disk.
 //!
 //! A saved worker is a [`BlkState`]: queues, and the ledger. A copy of the guest starts with them
@@ -25,7 +25,6 @@ mod device;
 mod ledger;
 mod policy;
 mod ports;
-mod reactor;
 mod request;
 mod worker;
 
@@ -38,6 +37,7 @@ pub use device::Blk;
 pub use ledger::{Entry, Ledger, LedgerError};
 pub use policy::{Policy, RestoreError};
 pub use ports::{DiskPort, Operation, Piece, Pinner, Plan, PortError, Progress};
-pub use reactor::{Reactor, ReactorError};
-pub use request::{Direction, Kind, Request, Segment, Status, ZeroedRange};
-pub use worker::{BlkCounts, BlkState, BlkWorker, DrainError, Next, Ports};
+pub use request::{Direction, Kind, Request, Status, ZeroedRange};
+pub use worker::{BlkCounts, BlkState, BlkWorker, DrainError, Ports};
+
+pub use super::chain::Segment;

@@ -28,14 +28,6 @@ pub enum RestoreError {
     /// A request is wrong.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The queues are not those of this disk.
-    #[error("the saved disk has {found} queues that do not fit the {expected} of this one")]
-    Queues {
-        /// How many the state has.
-        found: usize,
-        /// How many the disk has.
-        expected: usize,
-    },
     /// Requests are in flight, with [`Policy::Drain`].
     #[error("{0} saved requests are in flight: drain the disk before it is saved, or reissue them")]
     NotDrained(usize),

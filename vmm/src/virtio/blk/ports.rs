@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::request::{Direction, Kind as RequestKind, Request, Segment, ZeroedRange};
+use super::request::{Direction, Kind as RequestKind, Request, ZeroedRange};
 use crate::io::{Buffers, Kind};
+use crate::virtio::chain::Segment;
 
 /// Why a port did not do what it was asked for.
 #[derive(Debug, Error)]

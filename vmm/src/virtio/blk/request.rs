@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use virtio_bindings::virtio_blk as abi;
 
+use crate::virtio::chain::Segment;
+
 /// Sectors are this long, in bytes, whatever the block size.
 pub(crate) const SECTOR: u64 = 512;
 
@@ -77,15 +79,6 @@ pub enum Direction {
     ToDevice,
 }
 
-/// A range of guest memory, within it and not empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// Guest-physical address.
-    pub address: u64,
-    /// Length in bytes.
-    pub len: u32,
-}
-
 /// A range of sectors that is discarded or zeroed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZeroedRange {
@@ -106,7 +99,7 @@ pub struct Request {
     pub kind: Kind,
     /// The first sector of a read or a write.
     pub sector: u64,
-    /// The data of a read, a write or an identifier, in order.
+    /// The data of a read, a write or an identifier, in order, all of it in guest memory.
     pub segments: Vec<Segment>,
     /// The ranges of a discard or write zeroes.
     pub ranges: Vec<ZeroedRange>,

@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 
-use virtio_queue::Queue;
 use vm_memory::GuestMemory;
 
 use super::bounce::Bounce;
@@ -25,6 +24,8 @@ use super::ports::{DiskPort, Operation, Pinner};
 use super::request::{Kind as RequestKind, Request};
 use crate::io::{Completion, Engine, Kind, Transfer};
 use crate::virtio::device::{Activation, Reset};
+use crate::virtio::queues::Queues;
+use crate::virtio::reactor::Next;
 use crate::virtio::signals::Signals;
 
 mod begin;
@@ -48,17 +49,6 @@ pub struct Ports<M, P, D, E> {
     pub disk: D,
     /// Moves the bytes.
     pub engine: E,
-}
-
-/// When a worker wants its next step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// After a doorbell or a completion.
-    Idle,
-    /// In a moment: something was busy, and nothing says when it is not any more.
-    Soon,
-    /// At once: there was something to do, and there may be more.
-    Now,
 }
 
 /// A request in flight.
@@ -98,9 +88,7 @@ pub struct BlkWorker<M, P, D: DiskPort, E> {
     ports: Ports<M, P, D, E>,
     config: BlkConfig,
     signals: Arc<Signals>,
-    queues: Vec<Option<Queue>>,
-    /// Those whose driver may have to be told.
-    used: Vec<bool>,
+    queues: Queues,
     /// By order of submission.
     jobs: BTreeMap<u64, Job<D::Ticket>>,
     /// The jobs by queue and head.
@@ -116,10 +104,6 @@ pub struct BlkWorker<M, P, D: DiskPort, E> {
     /// Memory in bounce buffers, in bytes.
     bounced: usize,
     resetting: bool,
-    /// Doorbells were asked for, and not declined since.
-    listening: bool,
-    /// The driver is told of used buffers whether it wants to or not: after a restore.
-    tell: bool,
     counts: BlkCounts,
     scratch: Vec<Completion>,
 }
@@ -138,8 +122,7 @@ where
             ports,
             config,
             signals,
-            queues: Vec::new(),
-            used: Vec::new(),
+            queues: Queues::default(),
             jobs: BTreeMap::new(),
             heads: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -150,8 +133,6 @@ where
             next_transfer: 0,
             bounced: 0,
             resetting: false,
-            listening: false,
-            tell: false,
             counts: BlkCounts::default(),
             scratch: Vec::new(),
         }
@@ -159,16 +140,13 @@ where
 
     /// Takes the queues of a driver that is ready.
     pub fn activate(&mut self, activation: Activation) {
-        self.used = vec![false; activation.queues.len()];
-        self.queues = activation.queues;
-        self.listening = false;
+        self.queues = Queues::new(activation.queues);
     }
 
     /// Forgets queues and requests. Transfers in flight are waited for by later [steps](Self::step), with
     /// their pins, and written nowhere else.
     pub fn reset(&mut self) -> Reset {
-        self.queues.clear();
-        self.used.clear();
+        self.queues = Queues::default();
         self.heads.clear();
         for order in std::mem::take(&mut self.waiting) {
             let Some(job) = self.jobs.remove(&order) else { continue };
@@ -204,7 +182,7 @@ where
             taken = self.take_all(Doorbell::Wanted);
         }
         let stuck = self.send();
-        self.tell_driver();
+        self.queues.tell_driver(&self.ports.memory, &self.signals);
         match (answered || taken, stuck || self.is_waiting()) {
             (true, _) => Next::Now,
             (false, true) => Next::Soon,

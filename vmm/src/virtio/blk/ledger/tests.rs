@@ -1,8 +1,9 @@
 use vm_memory::GuestMemoryMmap;
 
 use super::super::config::BlkOptions;
-use super::super::request::{Segment, ZeroedRange};
+use super::super::request::ZeroedRange;
 use super::*;
+use crate::virtio::chain::Segment;
 
 fn request(head: u16, kind: Kind) -> Request {
     let data = matches!(kind, Kind::In | Kind::Out);

@@ -16,7 +16,7 @@ use super::super::*;
 use crate::io::test_memory::{direct_file, pattern};
 use crate::io::{Buffers, Held, HeldControl, Kind as Action, Region, Uring, wait_readable};
 use crate::virtio::test_driver::{Ring, read32, start, write32};
-use crate::virtio::{Interrupt, Mmio, Signals, SignalsState};
+use crate::virtio::{Interrupt, Mmio, Next, Signals, SignalsState};
 
 pub(super) const MEMORY: usize = 8 << 20;
 pub(super) const SECTORS: u64 = 2048;

@@ -3,7 +3,8 @@
 use virtio_bindings::virtio_mmio as reg;
 
 use super::bench::*;
-use crate::virtio::blk::{BlkOptions, Next};
+use crate::virtio::Next;
+use crate::virtio::blk::BlkOptions;
 use crate::virtio::device::Device;
 use crate::virtio::test_driver::*;
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use virtio_bindings::virtio_mmio as reg;
 
 use super::bench::*;
-use crate::virtio::blk::{Policy, Reactor};
+use crate::virtio::Reactor;
+use crate::virtio::blk::Policy;
 use crate::virtio::device::Device;
 use crate::virtio::test_driver::{read32, write32};
 
@@ -20,7 +21,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 #[test]
 fn doorbells_wake_it_and_interrupts_come_out() {
     let mut bench = Bench::new();
-    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    let _reactor = Reactor::start("disk", bench.disk.clone()).unwrap();
     for n in 0..50_usize {
         bench.read(0, n as u64, &[(DATA, 512)]);
         write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
@@ -36,7 +37,7 @@ fn doorbells_wake_it_and_interrupts_come_out() {
 #[test]
 fn a_parked_disk_answers_nothing_and_parking_does_not_wait_for_it() {
     let mut bench = Bench::new();
-    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    let _reactor = Reactor::start("disk", bench.disk.clone()).unwrap();
     bench.control.hold();
     bench.read(0, 3, &[(DATA, 512)]);
     write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);
@@ -62,7 +63,7 @@ fn is_ringing(bench: &Bench) -> bool {
 #[test]
 fn a_doorbell_that_is_heard_while_the_disk_is_parked_is_obeyed_afterwards() {
     let mut bench = Bench::new();
-    let _reactor = Reactor::start(bench.disk.clone()).unwrap();
+    let _reactor = Reactor::start("disk", bench.disk.clone()).unwrap();
     let disk = bench.disk.clone();
     let parked = disk.park();
     bench.read(0, 3, &[(DATA, 512)]);
@@ -82,7 +83,7 @@ fn a_copy_looks_at_its_queues_although_the_original_has_heard_the_doorbell() {
     original.disk.bell(0).read().unwrap();
     let mut copy = original.copy(Policy::Reissue).unwrap();
     assert!(!is_ringing(&copy));
-    let _reactor = Reactor::start(copy.disk.clone()).unwrap();
+    let _reactor = Reactor::start("disk", copy.disk.clone()).unwrap();
     until("an answer", || !copy.ring.used(&copy.memory).is_empty());
     assert!(original.ring.used(&original.memory).is_empty());
 }
@@ -90,7 +91,7 @@ fn a_copy_looks_at_its_queues_although_the_original_has_heard_the_doorbell() {
 #[test]
 fn a_reset_with_transfers_in_flight_ends_by_itself() {
     let mut bench = Bench::new();
-    let reactor = Reactor::start(bench.disk.clone()).unwrap();
+    let reactor = Reactor::start("disk", bench.disk.clone()).unwrap();
     bench.control.delay(Duration::from_millis(30));
     bench.read(0, 3, &[(DATA, 512)]);
     write32(&bench.mmio, reg::VIRTIO_MMIO_QUEUE_NOTIFY, 0);

@@ -1,7 +1,8 @@
 use virtio_bindings::virtio_mmio as reg;
 
 use super::bench::*;
-use crate::virtio::blk::{Next, Policy};
+use crate::virtio::Next;
+use crate::virtio::blk::Policy;
 use crate::virtio::test_driver::{Ring, read32, write32};
 
 #[test]

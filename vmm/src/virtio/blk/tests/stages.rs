@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::bench::*;
-use crate::virtio::blk::{Next, Policy};
+use crate::virtio::Next;
+use crate::virtio::blk::Policy;
 
 const FLUSH: u32 = 4;
 

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::bench::*;
-use crate::virtio::blk::Next;
+use crate::virtio::Next;
 
 #[test]
 fn a_read_fills_its_segments_and_nothing_beside() {

@@ -8,7 +8,8 @@ use super::{BlkWorker, Part, Running};
 use crate::io::{Buffers, Engine, Kind as Action, MOST_REGIONS, Transfer};
 use crate::virtio::blk::bounce::Bounce;
 use crate::virtio::blk::ports::{DiskPort, Operation, Piece, Pinner, Plan, PortError};
-use crate::virtio::blk::request::{Direction, Kind, Request, Segment, Status};
+use crate::virtio::blk::request::{Direction, Kind, Request, Status};
+use crate::virtio::chain::Segment;
 
 /// Bytes in bounce buffers from which on requests wait for others to end.
 const BOUNCED_MAX: usize = 64 << 20;

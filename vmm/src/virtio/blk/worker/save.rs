@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use virtio_queue::QueueT;
 use vm_memory::GuestMemory;
 
 use super::{BlkWorker, Job, Ports};
 use crate::io::{Engine, wait_readable};
-use crate::virtio::blk::config::BlkConfig;
+use crate::virtio::blk::config::{BlkConfig, BlkOptions};
 use crate::virtio::blk::ledger::{Entry, Ledger};
 use crate::virtio::blk::policy::{Policy, RestoreError};
 use crate::virtio::blk::ports::{DiskPort, Pinner};
 use crate::virtio::queue::SavedQueue;
+use crate::virtio::queues::Queues;
 use crate::virtio::signals::Signals;
 
 /// A worker's queues and requests. Untrusted: see [`BlkWorker::restore`].
@@ -49,7 +49,7 @@ where
         if self.resetting {
             return BlkState::default();
         }
-        let queues = self.queues.iter().map(|queue| queue.as_ref().map(SavedQueue::of)).collect();
+        let queues = self.queues.save();
         let entries = self.jobs.iter().map(|(&order, job)| Entry {
             queue: job.queue,
             order,
@@ -70,26 +70,15 @@ where
         state: &BlkState,
         policy: Policy,
     ) -> Result<Self, RestoreError> {
-        let (found, expected) = (state.queues.len(), usize::from(config.options().queues));
-        let max_size = config.options().queue_size;
-        let fits = state.queues.iter().flatten().all(|queue| queue.max_size == max_size);
-        if !fits || found != 0 && found != expected {
-            return Err(RestoreError::Queues { found, expected });
-        }
-        let queues = state
-            .queues
-            .iter()
-            .map(|queue| queue.as_ref().map(|queue| queue.live(&ports.memory)).transpose())
-            .collect::<Result<Vec<_>, _>>()?;
-        let sizes: Vec<_> = queues.iter().map(|queue| queue.as_ref().map(QueueT::size)).collect();
+        let BlkOptions { queues: count, queue_size, .. } = *config.options();
+        let queues = Queues::restore(&state.queues, count.into(), queue_size, &ports.memory)?;
+        let sizes: Vec<_> = (0..queues.len()).map(|index| queues.size(index)).collect();
         state.ledger.check(&sizes, &config, &ports.memory)?;
         let entries = &state.ledger.entries;
         if policy == Policy::Drain && !entries.is_empty() {
             return Err(RestoreError::NotDrained(entries.len()));
         }
         let mut worker = Self::new(ports, config, signals);
-        worker.used = vec![false; queues.len()];
-        worker.tell = !queues.is_empty();
         worker.queues = queues;
         let doomed = policy == Policy::Error;
         for Entry { queue, order, request } in entries {
@@ -114,7 +103,7 @@ where
             self.read_completions(|_| {});
             self.begin_waiting();
             let stuck = self.send() || self.is_waiting();
-            self.tell_driver();
+            self.queues.tell_driver(&self.ports.memory, &self.signals);
             if self.jobs.is_empty() {
                 return Ok(());
             }

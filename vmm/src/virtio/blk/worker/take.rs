@@ -1,9 +1,7 @@
 //! From queues to jobs, and from jobs back to queues.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use virtio_queue::{QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory};
 
 use super::{BlkWorker, Job};
@@ -11,26 +9,19 @@ use crate::io::Engine;
 use crate::virtio::blk::decode::Decoded;
 use crate::virtio::blk::ports::{DiskPort, Pinner};
 use crate::virtio::blk::request::{Request, Status};
+use crate::virtio::queues::Nonsense;
 
 /// How long the driver is waited for after an answer: a fraction of an exit on a host with nested
 /// virtualization, and a few times one on others.
 const LINGER: Duration = Duration::from_micros(10);
 
-/// What became of doorbells when a queue was found empty.
+/// What becomes of doorbells when a queue is found empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doorbell {
     /// They stay as they are: somebody looks again soon.
     AsItIs,
     /// The driver is asked to ring.
     Wanted,
-}
-
-/// What a look at a queue found.
-enum Found {
-    Nothing,
-    Request(Decoded),
-    /// Something that no driver may do.
-    Nonsense,
 }
 
 impl<M, P, D, E> BlkWorker<M, P, D, E>
@@ -52,21 +43,18 @@ where
     }
 
     fn take(&mut self, index: usize, doorbell: Doorbell) -> bool {
-        let Some(Some(size)) = self.queues.get(index).map(|queue| queue.as_ref().map(QueueT::size))
-        else {
-            return false;
-        };
+        let Some(size) = self.queues.size(index) else { return false };
         for taken in 0..size {
             if !self.signals.is_live() {
                 return false;
             }
             match self.look(index, doorbell) {
-                Found::Nothing => return taken > 0,
-                Found::Nonsense => {
+                Ok(None) => return taken > 0,
+                Err(Nonsense) => {
                     self.broken();
                     return false;
                 }
-                Found::Request(decoded) => self.accept(index as u16, decoded),
+                Ok(Some(decoded)) => self.accept(index as u16, decoded),
             }
         }
         true
@@ -77,69 +65,31 @@ where
     /// the wake-up of this thread would tell of them.
     pub(super) fn linger(&mut self) {
         let until = Instant::now() + LINGER;
-        while !self.is_offered_more() && Instant::now() < until {
+        while !self.queues.is_offered_any(&self.ports.memory) && Instant::now() < until {
             std::hint::spin_loop();
         }
     }
 
-    /// Tells the driver that doorbells are not needed now. Whoever does it looks at the queues again,
-    /// and at last with [`Doorbell::Wanted`].
+    /// See [`Queues::decline_doorbells`](crate::virtio::queues::Queues::decline_doorbells).
     pub(super) fn decline_doorbells(&mut self) {
-        if !std::mem::take(&mut self.listening) {
-            return;
-        }
-        let memory = &self.ports.memory;
-        for queue in self.queues.iter_mut().flatten() {
-            // Where the ring cannot be written, the driver rings needlessly.
-            if queue.event_idx_enabled() {
-                // The event of section 2.7.10.1, which lies behind the used ring: one that has passed.
-                let passed = queue.next_avail().wrapping_sub(1).to_le();
-                let place = queue.used_ring() + 4 + 8 * u64::from(queue.size());
-                let _ = memory.write_obj(passed, GuestAddress(place));
-            } else {
-                let _ = queue.disable_notification(memory);
-            }
-        }
+        self.queues.decline_doorbells(&self.ports.memory);
     }
 
-    fn is_offered_more(&self) -> bool {
+    fn look(&mut self, index: usize, doorbell: Doorbell) -> Result<Option<Decoded>, Nonsense> {
         let memory = &self.ports.memory;
-        self.queues.iter().flatten().any(|queue| {
-            let offered = queue.avail_idx(memory, Ordering::Acquire);
-            offered.is_ok_and(|offered| offered.0 != queue.next_avail())
-        })
-    }
-
-    /// Takes the next chain of a queue. Where doorbells are wanted, they are asked for before it says
-    /// that there is none.
-    fn look(&mut self, index: usize, doorbell: Doorbell) -> Found {
-        let Some(Some(queue)) = self.queues.get_mut(index) else { return Found::Nothing };
-        let memory = &self.ports.memory;
-        let mut next = match queue.iter(memory) {
-            Ok(mut chains) => chains.next(),
-            Err(_) => return Found::Nonsense,
+        let is_offered = match doorbell {
+            Doorbell::AsItIs => self.queues.untaken(index, memory)? > 0,
+            Doorbell::Wanted => self.queues.has_next(index, memory)?,
         };
-        if next.is_none() && doorbell == Doorbell::Wanted {
-            self.listening = true;
-            match queue.enable_notification(memory) {
-                Ok(true) => match queue.iter(memory) {
-                    Ok(mut chains) => next = chains.next(),
-                    Err(_) => return Found::Nonsense,
-                },
-                Ok(false) => {}
-                Err(_) => return Found::Nonsense,
-            }
+        if !is_offered {
+            return Ok(None);
         }
-        let Some(chain) = next else { return Found::Nothing };
-        let head = chain.head_index();
+        let Some(chain) = self.queues.take(index, memory)? else { return Ok(None) };
         // A head that is in flight: the driver reuses descriptors that are not its own.
-        if head >= queue.size() || self.heads.contains_key(&(index as u16, head)) {
-            return Found::Nonsense;
+        if self.heads.contains_key(&(index as u16, chain.head_index())) {
+            return Err(Nonsense);
         }
-        match Request::decode(chain, &self.config) {
-            Ok(decoded) => Found::Request(decoded),
-            Err(_) => Found::Nonsense,
-        }
+        Request::decode(chain, &self.config).map(Some).map_err(|_| Nonsense)
     }
 
     fn accept(&mut self, queue: u16, decoded: Decoded) {
@@ -169,31 +119,14 @@ where
         used_len: u32,
     ) {
         let memory = &self.ports.memory;
-        let Some(Some(ring)) = self.queues.get_mut(usize::from(queue)) else { return };
         let written = memory.write_obj(status as u8, GuestAddress(status_address)).is_ok()
-            && ring.add_used(memory, head, used_len).is_ok();
+            && self.queues.answer(queue.into(), memory, head, used_len).is_ok();
         if !written {
             self.broken();
             return;
         }
         self.counts.answered += 1;
         self.counts.errors += u64::from(status != Status::Ok);
-        if let Some(used) = self.used.get_mut(usize::from(queue)) {
-            *used = true;
-        }
-    }
-
-    /// Tells the driver about used buffers, where it wants to know.
-    pub(super) fn tell_driver(&mut self) {
-        let mut tell = std::mem::take(&mut self.tell);
-        for (queue, used) in self.queues.iter_mut().zip(&mut self.used) {
-            if let (Some(queue), true) = (queue, std::mem::take(used)) {
-                tell |= queue.needs_notification(&self.ports.memory).unwrap_or(true);
-            }
-        }
-        if tell {
-            self.signals.buffers_used();
-        }
     }
 
     fn broken(&mut self) {
