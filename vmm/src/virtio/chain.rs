@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 use virtio_queue::DescriptorChain;
-use vm_memory::{GuestAddress, GuestMemory, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +67,11 @@ impl Layout {
     }
 }
 
+/// The sum of the lengths, in bytes.
+pub(crate) fn len_bytes(segments: &[Segment]) -> usize {
+    segments.iter().map(|segment| segment.len as usize).sum()
+}
+
 /// Whether all of them lie in `memory`.
 pub(crate) fn are_inside<M: GuestMemory>(
     segments: &[Segment],
@@ -76,4 +81,21 @@ pub(crate) fn are_inside<M: GuestMemory>(
     segments.iter().all(|segment| {
         memory.check_range(GuestAddress(segment.address), segment.len as usize, access)
     })
+}
+
+/// Writes `bytes` to the beginning of `segments`, as many as there is room for. How many; `None`
+/// where it is not in `memory`.
+pub(crate) fn scatter<M: GuestMemory>(
+    segments: &[Segment],
+    memory: &M,
+    bytes: &[u8],
+) -> Option<usize> {
+    let mut done = 0;
+    for segment in segments {
+        let len = (segment.len as usize).min(bytes.len() - done);
+        let part = bytes.get(done..done + len)?;
+        memory.write_slice(part, GuestAddress(segment.address)).ok()?;
+        done += len;
+    }
+    Some(done)
 }

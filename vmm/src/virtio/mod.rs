@@ -22,6 +22,7 @@ mod mmio;
 mod queue;
 mod queues;
 mod reactor;
+pub mod rng;
 mod signals;
 #[cfg(test)]
 pub(crate) mod test_driver;

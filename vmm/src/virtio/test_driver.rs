@@ -1,7 +1,9 @@
 //! A driver in memory for tests: rings, descriptors, register accesses. It does what it is told,
 //! however wrong.
 
-use std::sync::atomic::Ordering;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::virtio_mmio as reg;
@@ -11,10 +13,22 @@ use virtio_bindings::virtio_ring::{
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use crate::devices::bus::MmioDevice;
+use crate::virtio::Interrupt;
 
 pub(crate) const NEXT: u16 = VRING_DESC_F_NEXT as u16;
 pub(crate) const WRITE: u16 = VRING_DESC_F_WRITE as u16;
 pub(crate) const INDIRECT: u16 = VRING_DESC_F_INDIRECT as u16;
+
+/// Counts interrupts.
+#[derive(Clone, Default)]
+pub(crate) struct Line(pub(crate) Arc<AtomicUsize>);
+
+impl Interrupt for Line {
+    fn raise(&self) -> io::Result<()> {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
 
 /// Guest memory of any kind.
 pub(crate) trait Memory: Bytes<GuestAddress, E = GuestMemoryError> {}

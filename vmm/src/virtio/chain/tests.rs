@@ -64,11 +64,24 @@ fn a_chain_without_an_end_is_none() {
 }
 
 #[test]
+fn bytes_are_scattered_as_far_as_there_is_room() {
+    let memory = memory();
+    let segments = [segment(0x100, 3), segment(0x200, 4)];
+    assert_eq!(len_bytes(&segments), 7);
+    assert_eq!(scatter(&segments, &memory, b"abcde"), Some(5));
+    assert_eq!(scatter(&segments, &memory, b"ABCDEFGHI"), Some(7));
+    let mut bytes = [0; 3];
+    memory.read_slice(&mut bytes, GuestAddress(0x100)).unwrap();
+    assert_eq!(&bytes, b"ABC");
+}
+
+#[test]
 fn addresses_outside_memory_are_refused() {
     let (memory, end) = (memory(), MEMORY as u64);
     assert!(are_inside(&[segment(end - 4, 4)], &memory, Permissions::Write));
     for outside in [segment(end - 4, 5), segment(end, 1), segment(u64::MAX, 2)] {
         let segments = [segment(0, 4), outside];
         assert!(!are_inside(&segments, &memory, Permissions::Read), "{outside:?}");
+        assert_eq!(scatter(&segments, &memory, &[1; 16]), None, "{outside:?}");
     }
 }

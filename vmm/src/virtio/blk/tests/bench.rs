@@ -15,8 +15,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 use super::super::*;
 use crate::io::test_memory::{direct_file, pattern};
 use crate::io::{Buffers, Held, HeldControl, Kind as Action, Region, Uring, wait_readable};
-use crate::virtio::test_driver::{Ring, read32, start, write32};
-use crate::virtio::{Interrupt, Mmio, Next, Signals, SignalsState};
+use crate::virtio::test_driver::{Line, Ring, read32, start, write32};
+use crate::virtio::{Mmio, Next, Signals, SignalsState};
 
 pub(super) const MEMORY: usize = 8 << 20;
 pub(super) const SECTORS: u64 = 2048;
@@ -28,17 +28,6 @@ pub(super) const DATA: u64 = 0x20_0000;
 const NO_STATUS: u8 = 0xee;
 
 pub(super) type Disk = Blk<GuestMemoryMmap, FakePinner, FileDisk, Held<Uring>>;
-
-/// Counts interrupts.
-#[derive(Clone, Default)]
-pub(super) struct Line(pub(super) Arc<AtomicUsize>);
-
-impl Interrupt for Line {
-    fn raise(&self) -> io::Result<()> {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        Ok(())
-    }
-}
 
 /// Hands out guest memory itself, page by page, and counts.
 #[derive(Clone)]
