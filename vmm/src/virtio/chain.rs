@@ -83,6 +83,23 @@ pub(crate) fn are_inside<M: GuestMemory>(
     })
 }
 
+/// Reads the first bytes of `segments`, as many as `bytes` has room for or as there are. How many;
+/// `None` where they are not in `memory`.
+pub(crate) fn gather<M: GuestMemory>(
+    segments: &[Segment],
+    memory: &M,
+    bytes: &mut [u8],
+) -> Option<usize> {
+    let mut done = 0;
+    for segment in segments {
+        let len = (segment.len as usize).min(bytes.len() - done);
+        let part = bytes.get_mut(done..done + len)?;
+        memory.read_slice(part, GuestAddress(segment.address)).ok()?;
+        done += len;
+    }
+    Some(done)
+}
+
 /// Writes `bytes` to the beginning of `segments`, as many as there is room for. How many; `None`
 /// where it is not in `memory`.
 pub(crate) fn scatter<M: GuestMemory>(

@@ -19,6 +19,7 @@ mod chain;
 mod device;
 mod features;
 mod mmio;
+pub mod net;
 mod queue;
 mod queues;
 mod reactor;

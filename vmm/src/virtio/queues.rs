@@ -117,6 +117,13 @@ impl Queues {
         }
     }
 
+    /// Undoes the last [`take`](Self::take), whose chain is the next again.
+    pub(crate) fn put_back(&mut self, index: usize) {
+        if let Some(Some(queue)) = self.queues.get_mut(index) {
+            queue.set_next_avail(queue.next_avail().wrapping_sub(1));
+        }
+    }
+
     /// Hands a chain back to the driver, with `len` bytes written.
     pub(crate) fn answer<M: GuestMemory>(
         &mut self,

@@ -64,15 +64,18 @@ fn a_chain_without_an_end_is_none() {
 }
 
 #[test]
-fn bytes_are_scattered_as_far_as_there_is_room() {
+fn bytes_are_gathered_and_scattered_as_far_as_there_is_room() {
     let memory = memory();
     let segments = [segment(0x100, 3), segment(0x200, 4)];
     assert_eq!(len_bytes(&segments), 7);
     assert_eq!(scatter(&segments, &memory, b"abcde"), Some(5));
     assert_eq!(scatter(&segments, &memory, b"ABCDEFGHI"), Some(7));
-    let mut bytes = [0; 3];
-    memory.read_slice(&mut bytes, GuestAddress(0x100)).unwrap();
-    assert_eq!(&bytes, b"ABC");
+    let mut bytes = [0; 5];
+    assert_eq!(gather(&segments, &memory, &mut bytes), Some(5));
+    assert_eq!(&bytes, b"ABCDE");
+    let mut bytes = [0; 9];
+    assert_eq!(gather(&segments, &memory, &mut bytes), Some(7));
+    assert_eq!(&bytes, b"ABCDEFG\0\0");
 }
 
 #[test]
@@ -83,5 +86,6 @@ fn addresses_outside_memory_are_refused() {
         let segments = [segment(0, 4), outside];
         assert!(!are_inside(&segments, &memory, Permissions::Read), "{outside:?}");
         assert_eq!(scatter(&segments, &memory, &[1; 16]), None, "{outside:?}");
+        assert_eq!(gather(&segments, &memory, &mut [0; 16]), None, "{outside:?}");
     }
 }

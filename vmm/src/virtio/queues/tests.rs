@@ -29,7 +29,7 @@ fn device() -> (GuestMemoryMmap, Ring, Queues) {
 }
 
 #[test]
-fn chains_are_taken_and_answered() {
+fn chains_are_taken_put_back_and_answered() {
     let (memory, mut ring, mut queues) = device();
     assert_eq!(queues.has_next(1, &memory), Ok(false));
     for head in [3, 5] {
@@ -39,6 +39,9 @@ fn chains_are_taken_and_answered() {
     assert_eq!((queues.untaken(1, &memory), queues.has_next(1, &memory)), (Ok(2), Ok(true)));
     let head =
         |queues: &mut Queues| queues.take(1, &memory).unwrap().map(|chain| chain.head_index());
+    assert_eq!(head(&mut queues), Some(3));
+    queues.put_back(1);
+    assert_eq!(queues.untaken(1, &memory), Ok(2));
     assert_eq!([(); 3].map(|()| head(&mut queues)), [Some(3), Some(5), None]);
     queues.answer(1, &memory, 5, 7).unwrap();
     assert_eq!(ring.used(&memory), [(5, 7)]);
@@ -52,6 +55,7 @@ fn a_queue_that_the_driver_does_not_use_is_empty() {
         assert_eq!(queues.has_next(index, &memory), Ok(false));
         assert!(queues.take(index, &memory).unwrap().is_none());
         assert_eq!(queues.answer(index, &memory, 0, 0), Ok(()));
+        queues.put_back(index);
     }
 }
 
