@@ -70,6 +70,14 @@ fn payloads_that_may_not_be_read() {
 }
 
 #[test]
+fn network_cards_that_cannot_be_had() {
+    refused(&["run", "--net", "tap0"], &["`tap0` is not a part", "write tap=NAME"]);
+    refused(&["run", "--net", "tap=t,mac=01:00:00:00:00:00"], &["not the MAC address", "02:"]);
+    refused(&["run", "--net", "tap=no-such-tap"], &["`no-such-tap`", "ip tuntap add no-such-tap"]);
+    refused(&["run", "--net", "tap=a/b"], &["cannot be the name of a network interface"]);
+}
+
+#[test]
 fn sizes_that_no_guest_can_have() {
     for command in ["run", "demo"] {
         let with = |size: &str, words: &[&str]| {

@@ -12,6 +12,7 @@ use crate::guest::GuestError;
 use crate::kvm::HostError;
 use crate::machine::{MachineError, PauseError};
 use crate::stress::StressError;
+use crate::virtio::net::TapError;
 
 /// The exit status of a command that could not do its work.
 pub(super) const STATUS: u8 = 2;
@@ -34,6 +35,9 @@ pub(super) enum Failure {
     /// A disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A tap could not be had.
+    #[error(transparent)]
+    Tap(#[from] TapError),
     /// The stress test could not run.
     #[error(transparent)]
     Stress(#[from] StressError),

@@ -16,6 +16,7 @@ mod doctor;
 mod failure;
 mod guest_args;
 mod memory_size;
+mod net_args;
 mod output;
 mod progress;
 mod rules;

@@ -10,6 +10,7 @@ use std::thread;
 use serde::Serialize;
 
 use super::disk_args::DiskArgs;
+use super::net_args::NetArgs;
 use super::output::Output;
 use super::{Failure, GuestArgs, Outcome, failure};
 use crate::devices::serial::SerialSink;
@@ -57,6 +58,9 @@ pub(super) struct Args {
     #[command(flatten)]
     disks: DiskArgs,
 
+    #[command(flatten)]
+    nets: NetArgs,
+
     /// Print how the guest ended as one JSON object; its serial line goes to stderr.
     #[arg(long)]
     json: bool,
@@ -97,6 +101,8 @@ pub(super) fn run(args: Args) -> Outcome {
         serial: serial(args.json),
         disks: args.disks.open()?,
         inflight: args.disks.policy(),
+        nets: args.nets.open()?,
+        rng: args.nets.rng(),
     };
     let memory_bytes = args.guest.memory.0;
     let (guest, interrupted) = match &linux {

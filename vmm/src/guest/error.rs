@@ -1,10 +1,11 @@
 //! Why a guest was not made, forked or saved.
 
+use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
 use pincow_mmu::host::TrapError;
 use thiserror::Error;
 
-use super::GuestDiskError;
+use super::{GuestDiskError, PeripheralError};
 use crate::kvm::KvmError;
 use crate::machine::{MachineError, PauseError};
 
@@ -34,6 +35,17 @@ pub enum GuestError {
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),
+    /// More devices than there is room for.
+    #[error(
+        "{wanted} disks, network cards and other virtio devices: a guest has room for {VIRTIO_DEVICES}"
+    )]
+    Devices {
+        /// How many were asked for.
+        wanted: usize,
+    },
+    /// A network card or the source of random bytes refused.
+    #[error(transparent)]
+    Peripheral(#[from] PeripheralError),
     /// A disk refused.
     #[error(transparent)]
     Disk(#[from] GuestDiskError),

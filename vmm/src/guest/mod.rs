@@ -5,6 +5,7 @@
 //! ```text
 //! park the vCPUs            every exit completed; the fault thread keeps running
 //! park the disks            each between two completions; their transfers go on
+//! park the other devices    each between two frames or requests
 //!   copy their state        registers, queues and requests in flight, without the bytes
 //!   plan the disks' forks   all that can fail about them
 //!   fork the memory         plan, prepare the child, protect the parent, commit
@@ -20,32 +21,41 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
 use pincow_mmu::live::{self, TrapSpace};
 use pincow_mmu::rules::Rules;
 
 use crate::boot::linux::Linux;
-use crate::devices::Line;
-use crate::devices::serial::{SerialSink, nowhere};
 use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
 use crate::kvm::Host;
-use crate::machine::{BusDevice, GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
-use crate::virtio::blk::{BlkCounts, Policy};
+use crate::machine::{GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
+use crate::virtio::blk::BlkCounts;
+use crate::virtio::net::{Link, NetCounts};
+use crate::virtio::rng::RngCounts;
 
+mod config;
 mod disk;
 mod error;
+mod peripherals;
 mod realm;
 mod rest;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
+use peripherals::{Peripherals, SavedPeripherals};
+use wiring::{device_line, on_bus};
 
 #[cfg(test)]
 pub(crate) use disk::pinned;
+
+pub use config::{ChildConfig, ChildNet, GuestConfig};
 pub use disk::{DiskConfig, GuestDiskError, MakeEngine, PinMode, uring};
 pub use error::GuestError;
+pub use peripherals::{NetConfig, PeripheralError};
 pub use realm::{BackingKind, Realm};
 pub use rest::Rest;
 pub use snapshot::Snapshot;
@@ -55,36 +65,19 @@ pub use snapshot::Snapshot;
 /// Dropping it stops the guest and gives its memory back; what descendants and snapshots share
 /// with it stays.
 pub struct Guest {
-    // The machine goes first: its vCPUs use the disks and the memory, which the disks use too.
+    // The machine goes first: its vCPUs use the devices and the memory, which the devices use too.
     machine: Machine,
     disks: Vec<GuestDisk>,
+    peripherals: Peripherals,
     space: Arc<TrapSpace>,
     realm: Arc<Realm>,
-}
-
-/// What a new guest is made of.
-pub struct GuestConfig {
-    /// How many vCPUs.
-    pub vcpus: u32,
-    /// Where serial output goes.
-    pub serial: SerialSink,
-    /// Its disks, in the order of their registers.
-    pub disks: Vec<DiskConfig>,
-    /// What becomes of its requests in flight in a copy.
-    pub inflight: Policy,
-}
-
-impl Default for GuestConfig {
-    /// One vCPU, serial output to nowhere, and no disks.
-    fn default() -> Self {
-        Self { vcpus: 1, serial: nowhere(), disks: Vec::new(), inflight: Policy::default() }
-    }
 }
 
 /// A guest at a cut, without its memory: `D` is what became of each disk.
 struct Saved<D> {
     machine: MachineState,
     disks: Vec<(SavedDisk, D)>,
+    peripherals: SavedPeripherals,
 }
 
 /// How a fork or snapshot met its guest.
@@ -147,47 +140,55 @@ impl Guest {
     ) -> Result<Self, GuestError> {
         let realm = Realm::new(host, memory_bytes, rules)?;
         let space = realm.root_space()?;
-        let GuestConfig { vcpus, serial, disks, inflight } = config;
-        let polls = matches!(program, Program::Payload(_));
-        let disk = |config| GuestDisk::new(config, &space, inflight, disk_line(polls)?);
+        let GuestConfig { vcpus, serial, disks, inflight, nets, rng } = config;
+        let wanted = disks.len() + nets.len() + usize::from(rng);
+        if wanted > VIRTIO_DEVICES {
+            return Err(GuestError::Devices { wanted });
+        }
+        let line = || device_line(matches!(program, Program::Payload(_)));
+        let disk = |config| GuestDisk::new(config, &space, inflight, line()?);
         let disks = disks.into_iter().map(disk).collect::<Result<Vec<_>, _>>()?;
-        let config = MachineConfig { vcpus, serial, devices: on_bus(&disks) };
+        let peripherals = Peripherals::new(nets, rng, &space, &line)?;
+        let config = MachineConfig { vcpus, serial, devices: on_bus(&disks, &peripherals) };
         let ram = GuestRam::of_space(&space);
         let machine = match program {
             Program::Payload(payload) => Machine::boot(host, ram, config, payload)?,
             Program::Linux(linux) => Machine::boot_linux(host, ram, config, linux)?,
         };
-        Ok(Self { machine, disks, space, realm })
+        Ok(Self { machine, disks, peripherals, space, realm })
     }
 
     /// A guest that goes on where it was saved, over memory and disks that it shares.
     fn resume(
         realm: &Arc<Realm>,
         space: Arc<TrapSpace>,
-        serial: SerialSink,
+        own: ChildConfig,
         saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
+        let ChildConfig { serial, nets } = own;
         live::attach(&space);
-        let polls = saved.machine.pc.is_none();
-        let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space, disk_line(polls)?);
+        let line = || device_line(saved.machine.pc.is_none());
+        let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space, line()?);
         let disks = saved.disks.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
-        let devices = on_bus(&disks);
+        let peripherals = Peripherals::restore(&saved.peripherals, nets, &space, &line)?;
+        let devices = on_bus(&disks, &peripherals);
         let config = MachineConfig { serial, devices, ..MachineConfig::default() };
         let ram = GuestRam::of_space(&space);
         let machine = Machine::restore(realm.host(), ram, config, &saved.machine)?;
-        Ok(Self { machine, disks, space, realm: Arc::clone(realm) })
+        Ok(Self { machine, disks, peripherals, space, realm: Arc::clone(realm) })
     }
 
     /// A child that stands where this guest is now, and shares its memory. This guest goes on at
-    /// once; the child when it is started. Its serial output goes to `serial`.
+    /// once; the child when it is started. What the child does not share is `own`: with a
+    /// [`SerialSink`](crate::devices::serial::SerialSink) alone, its network cards are plugged into nothing.
     ///
     /// # Errors
     /// When the guest has ended, the rule set refuses because of a pinned page, or the host has no
     /// room. This guest goes on in any case.
-    pub fn fork(&self, serial: SerialSink) -> Result<(Self, Cut), GuestError> {
+    pub fn fork(&self, own: impl Into<ChildConfig>) -> Result<(Self, Cut), GuestError> {
         let (space, saved, cut) =
             self.cut(TrapSpace::fork, ParkedDisk::plan_fork, PlannedFork::commit)?;
-        let child = Self::resume(&self.realm, space, serial, saved)?;
+        let child = Self::resume(&self.realm, space, own.into(), saved)?;
         Ok((child, cut))
     }
 
@@ -214,17 +215,19 @@ impl Guest {
         let mut parked = self.disks.iter().map(GuestDisk::park).collect::<Result<Vec<_>, _>>()?;
         let transfers_in_flight = parked.iter_mut().map(ParkedDisk::in_flight).sum();
         let requests_in_flight = parked.iter().map(ParkedDisk::requests_in_flight).sum();
+        let others = self.peripherals.park();
         let machine = paused.save()?;
+        let peripherals = others.save();
         let disk = |disk: &ParkedDisk<'a>| Ok((disk.save(), plan(disk)?));
         let planned = parked.iter().map(disk).collect::<Result<Vec<_>, GuestDiskError>>()?;
         let shared = share(&self.space)?;
         let disks = planned.into_iter().map(|(state, planned)| (state, commit(planned))).collect();
         let parked_at = paused.parked_at().to_vec();
-        drop(parked);
+        drop((parked, others));
         drop(paused);
         let pause = begun.elapsed();
         let cut = Cut { pause, parked_at, transfers_in_flight, requests_in_flight };
-        Ok((shared, Saved { machine, disks }, cut))
+        Ok((shared, Saved { machine, disks, peripherals }, cut))
     }
 
     /// Changes how transfers of disk number `disk` hold this guest's memory from now on. Those under
@@ -245,6 +248,26 @@ impl Guest {
     /// Where the sectors of its disks are, disk by disk.
     pub fn disks(&self) -> impl Iterator<Item = &Disk> {
         self.disks.iter().map(GuestDisk::disk)
+    }
+
+    /// What its network cards did so far, card by card.
+    #[must_use]
+    pub fn net_counts(&self) -> Vec<NetCounts> {
+        self.peripherals.net_counts()
+    }
+
+    /// What its source of random bytes did so far, if it has one.
+    #[must_use]
+    pub fn rng_counts(&self) -> Option<RngCounts> {
+        self.peripherals.rng_counts()
+    }
+
+    /// Plugs network card number `card`, from 0, into `link`, or into nothing, and tells its driver.
+    ///
+    /// # Errors
+    /// [`PeripheralError::NoCard`] when the guest has no such card.
+    pub fn connect(&self, card: usize, link: Option<Link>) -> Result<(), PeripheralError> {
+        self.peripherals.connect(card, link)
     }
 
     /// The machine: its vCPUs, mailboxes and devices.
@@ -270,13 +293,4 @@ impl Guest {
 enum Program<'a> {
     Payload(&'a [u8]),
     Linux(&'a Linux),
-}
-
-/// The interrupt line of a disk, unless its driver polls.
-fn disk_line(polls: bool) -> Result<Option<Line>, GuestDiskError> {
-    if polls { Ok(None) } else { Ok(Some(Line::new()?)) }
-}
-
-fn on_bus(disks: &[GuestDisk]) -> Vec<BusDevice> {
-    disks.iter().enumerate().map(|(index, disk)| disk.on_bus(index)).collect()
 }

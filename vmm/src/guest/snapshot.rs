@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use pincow_mmu::live::TrapImage;
 
-use super::{Guest, GuestDiskError, GuestError, Realm, Saved, SavedDisk};
-use crate::devices::serial::SerialSink;
+use super::{ChildConfig, Guest, GuestDiskError, GuestError, Realm, Saved, SavedDisk};
 use crate::disk::DiskImage;
 use crate::machine::MachineState;
 
@@ -21,15 +20,17 @@ impl Snapshot {
         Self { realm, image, saved }
     }
 
-    /// A guest that goes on from this moment, when it is started.
+    /// A guest that goes on from this moment, when it is started. What it does not share is `own`, as
+    /// for a [fork](Guest::fork).
     ///
     /// # Errors
     /// When the host has no room for another guest.
-    pub fn spawn(&self, serial: SerialSink) -> Result<Guest, GuestError> {
+    pub fn spawn(&self, own: impl Into<ChildConfig>) -> Result<Guest, GuestError> {
         let disk = |(state, image): &(SavedDisk, DiskImage)| Ok((state.clone(), image.spawn()?));
         let disks = self.saved.disks.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
-        let saved = Saved { machine: self.saved.machine.clone(), disks };
-        Guest::resume(&self.realm, self.image.spawn()?, serial, saved)
+        let peripherals = self.saved.peripherals.clone();
+        let saved = Saved { machine: self.saved.machine.clone(), disks, peripherals };
+        Guest::resume(&self.realm, self.image.spawn()?, own.into(), saved)
     }
 
     /// What its guests share.

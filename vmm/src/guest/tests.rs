@@ -7,6 +7,7 @@ use pincow_guest_protocol::{Command, table};
 use pincow_mmu::rules::{RuleSet, Rules};
 
 use super::*;
+use crate::devices::serial::nowhere;
 use crate::drive::{self, Churn};
 use crate::kvm::tests::host;
 use crate::payload::PAYLOAD;

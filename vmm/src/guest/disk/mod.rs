@@ -4,23 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
-use pincow_guest_protocol::devices::virtio;
 use pincow_mmu::host::WindowMemory;
 use pincow_mmu::live::TrapSpace;
 use thiserror::Error;
 
-use crate::boot::linux::layout::virtio_place;
+use super::wiring::place;
 use crate::devices::Line;
 use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
 use crate::io::{Engine, Uring, UringError};
-use crate::machine::{BusDevice, Wire};
+use crate::machine::BusDevice;
 use crate::virtio::blk::{
     Blk, BlkConfig, BlkCounts, BlkOptions, BlkState, BlkWorker, DrainError, OptionsError, Policy,
     Ports, RestoreError,
 };
-use crate::virtio::{
-    Device as _, Mmio, MmioError, MmioState, REGISTERS_LEN, Reactor, ReactorError, Signals,
-};
+use crate::virtio::{Device as _, Mmio, MmioError, MmioState, Reactor, ReactorError, Signals};
 
 mod pinner;
 mod port;
@@ -188,12 +185,7 @@ impl GuestDisk {
 
     /// What the machine's bus gets for disk number `index`.
     pub(super) fn on_bus(&self, index: usize) -> BusDevice {
-        BusDevice {
-            start: virtio(index),
-            len_bytes: REGISTERS_LEN,
-            device: self.registers.clone(),
-            wire: self.line.clone().map(|line| Wire { line, irq: virtio_place(index).irq }),
-        }
+        place(index, &self.registers, &self.line)
     }
 
     /// Stops the device between two completions. Never waits for the disk, unless the policy is to.

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use pincow_guest_protocol::devices::virtio;
 use virtio_bindings::virtio_mmio as reg;
 
 use super::*;

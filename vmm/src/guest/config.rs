@@ -1,0 +1,56 @@
+//! What guests are made of, and what a child has of its own.
+
+use super::{DiskConfig, NetConfig};
+use crate::devices::serial::{SerialSink, nowhere};
+use crate::virtio::blk::Policy;
+use crate::virtio::net::{Link, Mac};
+
+/// What a new guest is made of.
+pub struct GuestConfig {
+    /// How many vCPUs.
+    pub vcpus: u32,
+    /// Where serial output goes.
+    pub serial: SerialSink,
+    /// Its disks, in the order of their registers.
+    pub disks: Vec<DiskConfig>,
+    /// What becomes of its requests in flight in a copy.
+    pub inflight: Policy,
+    /// Its network cards. Their registers come after those of the disks, in order.
+    pub nets: Vec<NetConfig>,
+    /// Whether it has a source of random bytes, whose registers come last.
+    pub rng: bool,
+}
+
+impl Default for GuestConfig {
+    /// One vCPU, serial output to nowhere, and no devices that have to be asked for.
+    fn default() -> Self {
+        let inflight = Policy::default();
+        let (disks, nets) = (Vec::new(), Vec::new());
+        Self { vcpus: 1, serial: nowhere(), disks, inflight, nets, rng: false }
+    }
+}
+
+/// What a child, or a clone of a snapshot, does not share with the guest that it is a copy of.
+///
+/// A [`SerialSink`] alone makes one whose network cards are plugged into nothing.
+pub struct ChildConfig {
+    /// Where its serial output goes.
+    pub serial: SerialSink,
+    /// Its network cards, in order. Those without an entry are plugged into nothing.
+    pub nets: Vec<ChildNet>,
+}
+
+/// One network card of a child.
+#[derive(Default)]
+pub struct ChildNet {
+    /// What it is plugged into, if anything. Never the link of its parent's card.
+    pub link: Option<Link>,
+    /// Its address, where that is not to be its parent's.
+    pub mac: Option<Mac>,
+}
+
+impl From<SerialSink> for ChildConfig {
+    fn from(serial: SerialSink) -> Self {
+        Self { serial, nets: Vec::new() }
+    }
+}

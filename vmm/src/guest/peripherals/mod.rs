@@ -1,0 +1,156 @@
+//! The devices of a guest that have nothing in flight at a cut: network cards, and the source of
+//! random bytes. Their registers come after those of the disks.
+
+use std::sync::Arc;
+
+use pincow_mmu::live::TrapSpace;
+use thiserror::Error;
+
+use super::config::ChildNet;
+use super::wiring::place;
+use crate::devices::Line;
+use crate::machine::BusDevice;
+use crate::virtio::net::{Link, Mac, NetCounts, NetRestoreError};
+use crate::virtio::rng::RngCounts;
+use crate::virtio::{MmioError, QueueError, ReactorError};
+
+mod net;
+mod rng;
+#[cfg(test)]
+mod tests;
+
+use net::{GuestNet, ParkedNet, SavedNet};
+use rng::{GuestRng, ParkedRng, SavedRng};
+
+/// A network card or source of random bytes that was not given to a guest.
+#[derive(Debug, Error)]
+pub enum PeripheralError {
+    /// An event counter was not to be had.
+    #[error("a device's event counter: {0}: the process may have too many files open (ulimit -n)")]
+    Event(#[from] std::io::Error),
+    /// It has no thread.
+    #[error(transparent)]
+    Reactor(#[from] ReactorError),
+    /// The saved card does not fit.
+    #[error(transparent)]
+    Net(#[from] NetRestoreError),
+    /// The saved queue of the source of random bytes does not fit.
+    #[error("the saved source of random bytes cannot be restored: {0}")]
+    Rng(#[from] QueueError),
+    /// The saved registers do not fit.
+    #[error(transparent)]
+    Registers(#[from] MmioError),
+    /// There is no such network card.
+    #[error("network card {card} was named, and the guest has {cards}: count them from 0")]
+    NoCard {
+        /// Which.
+        card: usize,
+        /// How many there are.
+        cards: usize,
+    },
+}
+
+/// A network card for a guest that is booted.
+pub struct NetConfig {
+    /// What it is plugged into, if anything.
+    pub link: Option<Link>,
+    /// Its address.
+    pub mac: Mac,
+}
+
+/// The interrupt line of the next device; `None` where its driver polls.
+pub(super) type MakeLine<'a> = &'a dyn Fn() -> std::io::Result<Option<Line>>;
+
+/// The devices.
+pub(super) struct Peripherals {
+    nets: Vec<GuestNet>,
+    rng: Option<GuestRng>,
+}
+
+/// The devices at a cut.
+#[derive(Clone)]
+pub(super) struct SavedPeripherals {
+    nets: Vec<SavedNet>,
+    rng: Option<SavedRng>,
+}
+
+/// The devices are stopped while this lives.
+pub(super) struct ParkedPeripherals<'a> {
+    nets: Vec<ParkedNet<'a>>,
+    rng: Option<ParkedRng<'a>>,
+}
+
+impl Peripherals {
+    /// Devices whose drivers are not ready yet.
+    pub(super) fn new(
+        nets: Vec<NetConfig>,
+        rng: bool,
+        space: &Arc<TrapSpace>,
+        line: MakeLine<'_>,
+    ) -> Result<Self, PeripheralError> {
+        let net = |config| GuestNet::new(config, space, line()?);
+        let nets = nets.into_iter().map(net).collect::<Result<_, _>>()?;
+        let rng = rng.then(|| GuestRng::new(space, line()?)).transpose()?;
+        Ok(Self { nets, rng })
+    }
+
+    /// The devices that `saved` describes, with what the child has of its own.
+    pub(super) fn restore(
+        saved: &SavedPeripherals,
+        own: Vec<ChildNet>,
+        space: &Arc<TrapSpace>,
+        line: MakeLine<'_>,
+    ) -> Result<Self, PeripheralError> {
+        let cards = saved.nets.len();
+        if own.len() > cards {
+            return Err(PeripheralError::NoCard { card: own.len() - 1, cards });
+        }
+        let own = own.into_iter().chain(std::iter::repeat_with(ChildNet::default));
+        let net = |(saved, own)| GuestNet::restore(saved, own, space, line()?);
+        let nets = saved.nets.iter().zip(own).map(net).collect::<Result<_, _>>()?;
+        let rng = |saved| GuestRng::restore(saved, space, line()?);
+        Ok(Self { nets, rng: saved.rng.as_ref().map(rng).transpose()? })
+    }
+
+    /// What the machine's bus gets, beginning with device number `first`.
+    pub(super) fn on_bus(&self, first: usize) -> Vec<BusDevice> {
+        let nets = self.nets.iter().map(GuestNet::socket);
+        let sockets = nets.chain(self.rng.as_ref().map(GuestRng::socket));
+        sockets
+            .zip(first..)
+            .map(|((registers, line), index)| place(index, registers, line))
+            .collect()
+    }
+
+    /// Stops the devices, each between two frames or requests.
+    pub(super) fn park(&self) -> ParkedPeripherals<'_> {
+        let nets = self.nets.iter().map(GuestNet::park).collect();
+        ParkedPeripherals { nets, rng: self.rng.as_ref().map(GuestRng::park) }
+    }
+
+    /// Plugs a card into `link`, or into nothing.
+    pub(super) fn connect(&self, card: usize, link: Option<Link>) -> Result<(), PeripheralError> {
+        let cards = self.nets.len();
+        let net = self.nets.get(card).ok_or(PeripheralError::NoCard { card, cards })?;
+        net.connect(link);
+        Ok(())
+    }
+
+    /// What the cards did so far.
+    pub(super) fn net_counts(&self) -> Vec<NetCounts> {
+        self.nets.iter().map(GuestNet::counts).collect()
+    }
+
+    /// What the source of random bytes did so far, if there is one.
+    pub(super) fn rng_counts(&self) -> Option<RngCounts> {
+        self.rng.as_ref().map(GuestRng::counts)
+    }
+}
+
+impl ParkedPeripherals<'_> {
+    /// No vCPU may run.
+    pub(super) fn save(&self) -> SavedPeripherals {
+        let nets = self.nets.iter().map(ParkedNet::save).collect();
+        SavedPeripherals { nets, rng: self.rng.as_ref().map(ParkedRng::save) }
+    }
+}
