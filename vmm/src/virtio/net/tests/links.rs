@@ -124,6 +124,18 @@ fn a_child_has_the_address_that_it_is_given() {
 }
 
 #[test]
+fn what_a_driver_was_to_be_told_at_the_cut_it_is_told_on_both_sides() {
+    let parent = Bench::new();
+    parent.step();
+    parent.device.connect(None);
+    let child = parent.copy_as(Child { plugged: false, mac: mac() });
+    for bench in [&parent, &child] {
+        bench.step();
+        assert!(!bench.is_up() && told(bench) & 2 == 2);
+    }
+}
+
+#[test]
 fn a_driver_that_is_not_ready_is_not_told() {
     let idle = Bench::idle();
     idle.device.connect(None);

@@ -25,6 +25,8 @@ pub struct NetState {
     pub mac: Mac,
     /// Whether the card was plugged into a link.
     pub up: bool,
+    /// Whether the driver is still to be told of a change of these.
+    pub changed: bool,
 }
 
 /// A saved card that was not made live.
@@ -54,7 +56,7 @@ impl<M: GuestMemory> NetWorker<M> {
         // Where the ring is nonsense, the copy's step will find it so, too.
         let untaken = self.queues.untaken(TRANSMIT, &self.memory).unwrap_or(0);
         let (mac, up) = (self.card.mac(), self.card.is_up());
-        NetState { queues: self.queues.save(), untaken, mac, up }
+        NetState { queues: self.queues.save(), untaken, mac, up, changed: self.changed }
     }
 
     /// The worker that `state` describes, with a link of its own, or none, and the address `mac`. It
@@ -75,7 +77,7 @@ impl<M: GuestMemory> NetWorker<M> {
         if untaken > size {
             return Err(NetRestoreError::Untaken { untaken, size });
         }
-        let changed = mac != state.mac || link.is_some() != state.up;
+        let changed = state.changed || mac != state.mac || link.is_some() != state.up;
         let new = Self::new(memory, link, mac, signals);
         Ok(Self { queues, foreign: untaken, changed, ..new })
     }
