@@ -17,9 +17,13 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// What was done since `before`.
+    /// What was done since `before`; nothing for a thread that has ended, of which the kernel says
+    /// nothing any more.
     pub(super) fn since(self, before: Self) -> Self {
-        Self { sleeps: self.sleeps - before.sleeps, cpu: self.cpu.saturating_sub(before.cpu) }
+        Self {
+            sleeps: self.sleeps.saturating_sub(before.sleeps),
+            cpu: self.cpu.saturating_sub(before.cpu),
+        }
     }
 }
 
