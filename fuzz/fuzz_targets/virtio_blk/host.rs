@@ -69,6 +69,10 @@ impl Pinner for FuzzPinner {
         // SAFETY: what is held has the memory, and nobody makes references into it.
         Ok(unsafe { Buffers::new(regions, held) })
     }
+
+    fn may_write(&mut self, _: u64, _: u64) -> bool {
+        !count_down(&self.busy)
+    }
 }
 
 /// Places on a disk whose bytes the engine has.

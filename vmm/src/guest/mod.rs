@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! park the vCPUs            every exit completed; the fault thread keeps running
+//! park the devices          each between two frames or requests
 //! park the disks            each between two completions; their transfers go on
-//! park the other devices    each between two frames or requests
 //!   copy their state        registers, queues and requests in flight, without the bytes
 //!   plan the disks' forks   all that can fail about them
 //!   fork the memory         plan, prepare the child, protect the parent, commit
@@ -212,10 +212,11 @@ impl Guest {
     ) -> Result<(T, Saved<D>, Cut), GuestError> {
         let begun = Instant::now();
         let paused = self.machine.pause()?;
+        // Before the disks, whose pins one of these may be waiting for under rule set `wait`.
+        let others = self.peripherals.park();
         let mut parked = self.disks.iter().map(GuestDisk::park).collect::<Result<Vec<_>, _>>()?;
         let transfers_in_flight = parked.iter_mut().map(ParkedDisk::in_flight).sum();
         let requests_in_flight = parked.iter().map(ParkedDisk::requests_in_flight).sum();
-        let others = self.peripherals.park();
         let machine = paused.save()?;
         let peripherals = others.save();
         let disk = |disk: &ParkedDisk<'a>| Ok((disk.save(), plan(disk)?));

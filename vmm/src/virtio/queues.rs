@@ -124,6 +124,13 @@ impl Queues {
         }
     }
 
+    /// Where a queue's used ring is, and how many bytes it has (section 2.7.8); `None` where the driver
+    /// does not use the queue.
+    pub(crate) fn used_ring(&self, index: usize) -> Option<(u64, u64)> {
+        let queue = self.queues.get(index)?.as_ref()?;
+        Some((queue.used_ring(), 6 + 8 * u64::from(queue.size())))
+    }
+
     /// Hands a chain back to the driver, with `len` bytes written.
     pub(crate) fn answer<M: GuestMemory>(
         &mut self,

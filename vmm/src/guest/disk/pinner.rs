@@ -9,6 +9,7 @@ use std::sync::Arc;
 use pincow_mmu::host::Trap;
 use pincow_mmu::layer::Layer;
 use pincow_mmu::live::TrapSpace;
+use pincow_mmu::rules::RuleSet;
 use pincow_mmu::scenario::AnyPin;
 use pincow_mmu::{Gfn, Hold, PAGE_SIZE, PinRequest, SpaceError};
 
@@ -117,6 +118,20 @@ impl Pinner for MemoryPinner {
         // mapping, which is readable and writable; pins keep the frame itself as well. Frames are
         // never referenced by Rust, since guests write them at any time.
         Ok(unsafe { Buffers::new(regions, held) })
+    }
+
+    /// Has the write fault of each page answered beforehand. No fork comes between that and the write,
+    /// since it parks the disk.
+    fn may_write(&mut self, address: u64, len_bytes: u64) -> bool {
+        if self.space.family().rules().set != RuleSet::Wait {
+            return true;
+        }
+        let last = address.saturating_add(len_bytes.saturating_sub(1));
+        (address / PAGE_SIZE as u64..=last / PAGE_SIZE as u64).all(|page| {
+            let gfn = Gfn::containing(page * PAGE_SIZE as u64);
+            let answered = gfn.map(|gfn| self.space.fault(gfn, true));
+            !matches!(answered, Some(Err(SpaceError::Wait { .. })))
+        })
     }
 }
 

@@ -24,6 +24,7 @@ use crate::virtio::test_driver::{self, Ring};
 mod doorbells;
 mod flush;
 mod refused;
+mod waiting;
 
 const MEMORY: u64 = 16 << 20;
 /// Where the driver has its rings, requests and data.

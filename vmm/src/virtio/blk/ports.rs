@@ -31,6 +31,10 @@ pub trait Pinner: Send {
     /// # Errors
     /// [`PortError::Busy`] when it would have to wait for other pins.
     fn pin(&mut self, segments: &[Segment], direction: Direction) -> Result<Buffers, PortError>;
+
+    /// Whether `len_bytes` bytes from `address` on can be written now without waiting for pins. What
+    /// is no memory can: the write itself fails.
+    fn may_write(&mut self, address: u64, len_bytes: u64) -> bool;
 }
 
 /// What a disk is asked for.

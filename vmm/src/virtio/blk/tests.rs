@@ -8,3 +8,4 @@ mod reactor;
 mod resets;
 mod stages;
 mod transfers;
+mod writable;

@@ -33,6 +33,7 @@ mod counts;
 mod finish;
 mod save;
 mod take;
+mod writable;
 
 use take::Doorbell;
 
@@ -104,6 +105,8 @@ pub struct BlkWorker<M, P, D: DiskPort, E> {
     /// Memory in bounce buffers, in bytes.
     bounced: usize,
     resetting: bool,
+    /// Guest memory could not be written without waiting for pins.
+    blocked: bool,
     counts: BlkCounts,
     scratch: Vec<Completion>,
 }
@@ -133,6 +136,7 @@ where
             next_transfer: 0,
             bounced: 0,
             resetting: false,
+            blocked: false,
             counts: BlkCounts::default(),
             scratch: Vec::new(),
         }
@@ -172,8 +176,10 @@ where
     /// Doorbells are asked for by a step that finds nothing else to do, and declined by the next that
     /// does: while the worker is at it, it looks again anyway.
     pub fn step(&mut self) -> Next {
+        self.blocked = !self.may_use_rings();
         let answered = self.read_completions(Self::decline_doorbells);
         self.begin_waiting();
+        self.end_reset();
         if answered {
             self.linger();
         }
@@ -215,7 +221,7 @@ where
 
     /// Whether something was busy that nothing tells the end of.
     fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty() || !self.stalled.is_empty()
+        self.blocked || !self.waiting.is_empty() || !self.stalled.is_empty()
     }
 
     fn is_flush(&self, transfer: u64) -> bool {

@@ -154,6 +154,11 @@ fn floods_do_not_keep_a_guest_from_being_forked() {
                 }
             }
         });
+        let deadline = Instant::now() + LONG;
+        let is_flowing = |counts: NetCounts| counts.sent > 0 && counts.received > 0;
+        while !is_flowing(guest.net_counts()[0]) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let forked: Result<Vec<_>, _> = (0..forks).map(|_| guest.fork(nowhere())).collect();
         stop.store(true, Ordering::Release);
         forked

@@ -35,6 +35,8 @@ pub(super) struct FakePinner {
     memory: GuestMemoryMmap,
     pins: Arc<AtomicUsize>,
     pub(super) busy: Arc<AtomicUsize>,
+    /// A byte of guest memory that would have to be waited for.
+    pub(super) unwritable: Option<u64>,
 }
 
 struct FakePin(
@@ -69,6 +71,11 @@ impl Pinner for FakePinner {
         let held = Arc::new(FakePin(self.pins.clone(), self.memory.clone()));
         // SAFETY: the pin has the memory, whose accesses are volatile.
         Ok(unsafe { Buffers::new(regions, held) })
+    }
+
+    fn may_write(&mut self, address: u64, len_bytes: u64) -> bool {
+        let range = address..address + len_bytes;
+        self.unwritable.is_none_or(|byte| !range.contains(&byte))
     }
 }
 
@@ -186,7 +193,7 @@ fn ports(
 ) -> (Ports<GuestMemoryMmap, FakePinner, FileDisk, Held<Uring>>, FakePinner, HeldControl) {
     let pins = Arc::new(AtomicUsize::new(0));
     let busy = Arc::new(AtomicUsize::new(0));
-    let pinner = FakePinner { memory: memory.clone(), pins, busy };
+    let pinner = FakePinner { memory: memory.clone(), pins, busy, unwritable: None };
     let engine = Held::new(Uring::new(32).unwrap()).unwrap();
     let control = engine.control();
     let (abandoned, more) = (Vec::new(), Vec::new());

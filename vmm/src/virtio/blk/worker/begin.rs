@@ -51,6 +51,10 @@ where
     }
 
     pub(super) fn begin_or_wait(&mut self, order: u64) {
+        if !self.may_answer(order) {
+            self.waiting.push_back(order);
+            return;
+        }
         match self.begin(order) {
             Ok(Begun::Running) => {}
             Ok(Begun::Ended(status)) => self.finish(order, status),

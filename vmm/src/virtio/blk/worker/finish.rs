@@ -30,11 +30,15 @@ where
             self.completed(completion);
         }
         self.scratch = completions;
+        self.counts.answered > before
+    }
+
+    /// A reset is done when nothing is left of what was in flight.
+    pub(super) fn end_reset(&mut self) {
         if self.resetting && self.jobs.is_empty() {
             self.resetting = false;
             self.signals.reset_done();
         }
-        self.counts.answered > before
     }
 
     fn completed(&mut self, completion: Completion) {
@@ -101,6 +105,10 @@ where
 
     /// All transfers of a request have ended, so far.
     pub(super) fn job_ended(&mut self, order: u64) {
+        if !self.may_answer(order) {
+            self.stalled.push_back(order);
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&order) else { return };
         let Some(running) = job.running.take() else { return };
         let Running { failed, unsupported, bounce, ticket, .. } = running;

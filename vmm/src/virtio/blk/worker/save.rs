@@ -102,6 +102,7 @@ where
             // Doorbells stay as they are: the thread that looks again may sleep.
             self.read_completions(|_| {});
             self.begin_waiting();
+            self.end_reset();
             let stuck = self.send() || self.is_waiting();
             self.queues.tell_driver(&self.ports.memory, &self.signals);
             if self.jobs.is_empty() {

@@ -35,6 +35,9 @@ where
     /// most: a driver that never stops cannot keep the worker from its completions. Whether there
     /// were any, and there may be more.
     pub(super) fn take_all(&mut self, doorbell: Doorbell) -> bool {
+        if self.blocked {
+            return false;
+        }
         let mut any = false;
         for queue in 0..self.queues.len() {
             any |= self.take(queue, doorbell);
@@ -54,6 +57,13 @@ where
                     self.broken();
                     return false;
                 }
+                Ok(Some(Decoded::Answer { status_address, .. }))
+                    if !self.may_write_status(status_address) =>
+                {
+                    self.queues.put_back(index);
+                    self.blocked = true;
+                    return taken > 0;
+                }
                 Ok(Some(decoded)) => self.accept(index as u16, decoded),
             }
         }
@@ -72,6 +82,9 @@ where
 
     /// See [`Queues::decline_doorbells`](crate::virtio::queues::Queues::decline_doorbells).
     pub(super) fn decline_doorbells(&mut self) {
+        if self.blocked {
+            return;
+        }
         self.queues.decline_doorbells(&self.ports.memory);
     }
 
