@@ -114,6 +114,8 @@ pub struct Census {
     pub shared: u64,
     /// Pages whose frame this space alone holds.
     pub private: u64,
+    /// Pages whose frame a device has pinned, which counts as a holder.
+    pub pinned: u64,
     /// Pages in the swap.
     pub swapped: u64,
     /// Host mappings of the window.
@@ -167,10 +169,14 @@ impl<B: Backing> AddressSpace<B> {
             match entry {
                 Entry::Empty => {}
                 Entry::Swapped { .. } => census.swapped += 1,
-                Entry::Mapped(mapped) => match pool.layer(mapped.layer).tally(gfn) {
-                    Tally { refs: 1, .. } => census.private += 1,
-                    _ => census.shared += 1,
-                },
+                Entry::Mapped(mapped) => {
+                    let tally = pool.layer(mapped.layer).tally(gfn);
+                    census.pinned += u64::from(tally.pins() > 0);
+                    match tally {
+                        Tally { refs: 1, .. } => census.private += 1,
+                        _ => census.shared += 1,
+                    }
+                }
             }
         }
         census

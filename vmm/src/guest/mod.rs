@@ -53,7 +53,7 @@ use wiring::{device_line, on_bus};
 pub(crate) use disk::pinned;
 
 pub use config::{ChildConfig, ChildNet, GuestConfig};
-pub use disk::{DiskConfig, GuestDiskError, MakeEngine, PinMode, uring};
+pub use disk::{DiskConfig, GuestDiskError, InFlight, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use peripherals::{NetConfig, PeripheralError};
 pub use realm::{BackingKind, Realm};
@@ -244,6 +244,12 @@ impl Guest {
     #[must_use]
     pub fn disk_counts(&self) -> Vec<BlkCounts> {
         self.disks.iter().map(GuestDisk::counts).collect()
+    }
+
+    /// What its disks have in flight now, disk by disk.
+    #[must_use]
+    pub fn disks_in_flight(&self) -> Vec<InFlight> {
+        self.disks.iter().map(GuestDisk::in_flight).collect()
     }
 
     /// Where the sectors of its disks are, disk by disk.

@@ -248,6 +248,16 @@ impl Machine {
         Paused::new(self, self.gate.lock())
     }
 
+    /// Parks all vCPUs, with every exit completed, until [`Machine::start`] is called. While they are
+    /// parked, [`Machine::pause`] finds them so and leaves them so. Devices go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::pause`].
+    pub fn suspend(&self) -> Result<(), PauseError> {
+        Paused::new(self, self.gate.lock()).map(Paused::keep)
+    }
+
     /// Waits until the machine has ended and its threads are gone.
     ///
     /// Waits for ever when nobody starts the machine.

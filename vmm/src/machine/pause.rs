@@ -37,6 +37,11 @@ impl<'a> Paused<'a> {
         self.machine
     }
 
+    /// The vCPUs stay parked, until the machine is started.
+    pub(super) fn keep(mut self) {
+        self.gate.started = false;
+    }
+
     /// Where each vCPU was when it was parked, in order.
     pub fn parked_at(&self) -> &[ParkedAt] {
         &self.parked

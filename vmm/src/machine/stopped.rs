@@ -1,6 +1,6 @@
 //! Why a guest has ended.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 mod internal;
@@ -8,7 +8,7 @@ mod internal;
 mod tests;
 
 /// The reason of the first vCPU that could not go on; the others were then stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Stopped {
     /// The guest ended by itself.

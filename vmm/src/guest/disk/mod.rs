@@ -90,6 +90,15 @@ pub struct DiskConfig {
     pub pins: PinMode,
 }
 
+/// What a disk has in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Transfers that the kernel has and has not finished.
+    pub transfers: usize,
+    /// Requests that were taken and not answered.
+    pub requests: usize,
+}
+
 /// A virtio-blk device of a guest.
 pub(super) struct GuestDisk {
     // The thread ends first, then the device with its engine, which waits for the kernel.
@@ -211,6 +220,13 @@ impl GuestDisk {
     /// Where its sectors are.
     pub(super) fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// What it has in flight now.
+    pub(super) fn in_flight(&self) -> InFlight {
+        let mut worker = self.device.park();
+        let transfers = worker.ports().engine.in_flight();
+        InFlight { transfers, requests: worker.requests_in_flight() }
     }
 
     /// What its driver and its transfers did so far.

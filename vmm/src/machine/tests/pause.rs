@@ -84,3 +84,23 @@ fn commands_posted_while_paused_are_done_afterwards() {
     drop(paused);
     assert_eq!(machine.mailbox(0).unwrap().wait_reply(LONG).unwrap().values[0], PONG);
 }
+
+#[test]
+fn a_suspended_machine_stands_still_until_it_is_started_and_pauses_do_not_change_that() {
+    let Some(host) = host() else { return };
+    let (machine, _) = running(&host, 2);
+    machine.mailbox(0).unwrap().post(churn(0)).unwrap();
+    wait_for_progress(&machine, 0, 0);
+    machine.suspend().unwrap();
+    machine.suspend().unwrap();
+    let before = progress(&machine, 0);
+    drop(machine.pause().unwrap());
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(progress(&machine, 0), before);
+    machine.start().unwrap();
+    wait_for_progress(&machine, 0, before);
+    assert_eq!(end_churn(&machine, 0).mismatches, 0);
+    machine.suspend().unwrap();
+    assert_eq!(machine.stop(), Stopped::Killed);
+    assert!(machine.suspend().is_err());
+}

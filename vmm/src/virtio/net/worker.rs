@@ -5,7 +5,7 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vm_memory::GuestMemory;
 
 use super::config::Card;
@@ -39,7 +39,7 @@ pub const HEADER_LEN: usize = 12;
 pub const MOST_FRAMES: usize = 64;
 
 /// Counts since the worker was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetCounts {
     /// Frames that the link took.
     pub sent: u64,

@@ -31,7 +31,7 @@ pub struct RngState {
 }
 
 /// Counts since the worker was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RngCounts {
     /// Requests that were answered.
     pub requests: u64,

@@ -1,9 +1,9 @@
 //! What a worker did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts since the worker was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlkCounts {
     /// Requests that were taken, those included that were answered at once.
     pub requests: u64,
