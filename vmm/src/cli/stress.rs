@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     decisions: Option<u64>,
 
-    /// How many guests live at a time, at most. Two of them may be on their way out.
+    /// How many guests live at a time, at most. Up to half of them may be on their way out.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=64))]
     guests: u64,
 

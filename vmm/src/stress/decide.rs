@@ -9,10 +9,10 @@ use pincow_mmu::scenario::Random;
 mod tests;
 
 /// How long the family is left alone between two decisions, at most.
-const LONGEST_REST_US: u64 = 70_000;
+const LONGEST_REST_US: u64 = 50_000;
 
-/// Of so many forks and snapshots, one may meet any guest. The others meet one of that half which
-/// has not been forked for longest: it has written all of its pages since, and works at full speed.
+/// Of so many forks and snapshots, one may meet any guest, whatever it is at. The others meet one of
+/// that half which has not been forked for longest, when it is at work.
 const ANYBODY: u64 = 8;
 
 /// How a guest's life ends.
@@ -33,16 +33,26 @@ pub(super) struct End {
     pub(super) how: How,
 }
 
+/// Who is forked, or taken a snapshot of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parent {
+    /// Which of those that live.
+    pub(super) guest: usize,
+    /// Its vCPUs are given time to have transfers in flight again. After a fork they have to write
+    /// each page again first, one fault after the other, and wait for a CPU.
+    pub(super) at_work: bool,
+}
+
 /// Something that happens to the family. Guests are numbered as they stand in its list: the one that
 /// has not been forked or born for longest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// A guest is forked. Where there are too many, another has to end before.
-    Fork { first: Option<End>, parent: usize },
+    Fork { first: Option<End>, parent: Parent },
     /// The newest snapshot is cloned, in the same way.
     Spawn { first: Option<End> },
     /// A snapshot is taken, and the one before it dropped.
-    Snapshot { parent: usize },
+    Snapshot { parent: Parent },
     /// Pages of a guest are evicted; which, follows from `pages`.
     Evict { guest: usize, pages: u64 },
     /// Pages that a guest has given up are discarded.
@@ -117,10 +127,10 @@ impl Chooser {
         Decision::Fork { first, parent: self.parent(left) }
     }
 
-    fn parent(&mut self, members: usize) -> usize {
+    fn parent(&mut self, members: usize) -> Parent {
         match self.random.below(ANYBODY) {
-            0 => self.any(members),
-            _ => self.any(members.div_ceil(2)),
+            0 => Parent { guest: self.any(members), at_work: false },
+            _ => Parent { guest: self.any(members.div_ceil(2)), at_work: true },
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Plan, Report, StressError, inspect, storm};
 use crate::machine::PauseError;
 
 /// How many there are. Most of what they do is to wait for the disk.
-pub(super) const THREADS: usize = 2;
+pub(super) const THREADS: usize = 4;
 
 /// What is to be done.
 enum Task {

@@ -1,13 +1,14 @@
 //! The guests of a run, and what happens to them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pincow_mmu::SpaceError;
 
 use super::belongings::Belongings;
-use super::decide::{Decision, End, How, Shape};
+use super::decide::{Decision, End, How, Parent, Shape};
 use super::desk::{self, Desk};
 use super::finding::{Finding, Kind};
 use super::image::Watched;
@@ -22,6 +23,11 @@ use crate::payload::PAYLOAD;
 
 /// How long requests in flight may take to end before references are counted.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a guest that is to be forked may take to have a part of its transfers in flight again, and
+/// how often it is looked.
+const TAKING_UP_WORK: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_micros(500);
 
 /// How often references are counted before the family has its size and the process its memory.
 const SETTLED_AFTER: u64 = 5;
@@ -62,7 +68,7 @@ impl<'a> Family<'a> {
         let most = self.plan.most_guests();
         Shape {
             members: self.members.len(),
-            most: (most - desk::THREADS.min(most / 3)).max(2),
+            most: (most - desk::THREADS.min(most / 2)).max(2),
             has_snapshot: self.snapshot.is_some(),
         }
     }
@@ -130,7 +136,8 @@ impl<'a> Family<'a> {
         desk.end(self.members.remove(end.victim), end.how)
     }
 
-    fn fork(&mut self, parent: usize) -> Result<(), StressError> {
+    fn fork(&mut self, parent: Parent) -> Result<(), StressError> {
+        let parent = self.meet(parent);
         let forked = self.members[parent].guest.fork(nowhere());
         let Some((child, cut)) = self.allowed(parent, forked)? else { return Ok(()) };
         {
@@ -140,6 +147,20 @@ impl<'a> Family<'a> {
         }
         self.was_cut(parent);
         self.adopt(child)
+    }
+
+    /// Waits until a guest is at work, if that is wanted, and not for ever.
+    fn meet(&self, parent: Parent) -> usize {
+        let guest = &self.members[parent.guest].guest;
+        let deadline = Instant::now() + TAKING_UP_WORK;
+        let is_at_work = || {
+            let mut disks = guest.disks_in_flight().into_iter();
+            disks.any(|disk| disk.transfers as u64 > self.plan.depth / 4)
+        };
+        while parent.at_work && !is_at_work() && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+        }
+        parent.guest
     }
 
     fn spawn(&mut self) -> Result<(), StressError> {
@@ -165,7 +186,8 @@ impl<'a> Family<'a> {
         Ok(())
     }
 
-    fn take_snapshot(&mut self, parent: usize, desk: &mut Desk) -> Result<(), StressError> {
+    fn take_snapshot(&mut self, parent: Parent, desk: &mut Desk) -> Result<(), StressError> {
+        let parent = self.meet(parent);
         let taken = self.members[parent].guest.snapshot();
         let Some((snapshot, _)) = self.allowed(parent, taken)? else { return Ok(()) };
         let watched = Watched::new(snapshot, self.members[parent].number)?;

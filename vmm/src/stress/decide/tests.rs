@@ -20,7 +20,7 @@ fn decisions(seed: u64, count: usize, most: usize) -> (Vec<Step>, u32) {
         }
         match step.decision {
             Decision::Fork { parent, .. } | Decision::Snapshot { parent } => {
-                assert!(parent < shape.members, "{step:?}");
+                assert!(parent.guest < shape.members, "{step:?}");
             }
             Decision::Evict { guest, .. } | Decision::Discard { guest, .. } => {
                 assert!(guest < shape.members, "{step:?}");
