@@ -53,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) held: bool,
     /// What discarded bytes are.
     pub(crate) discarded: u8,
+    /// A page that must not be read while the word at an address is not 0.
+    pub(crate) guarded: Option<(u64, u64)>,
     pub(crate) offered: u64,
     agreed: u64,
     status: u32,
@@ -83,6 +85,7 @@ impl Machine {
             bells: 0,
             held: false,
             discarded: 0x5d,
+            guarded: None,
             offered: bits.iter().fold(0, |all, bit| all | 1 << bit),
             agreed: 0,
             status: 0,
@@ -263,6 +266,11 @@ impl Machine {
 
 impl Memory for Machine {
     fn load(&self, page: u64, index: usize) -> u64 {
+        if let Some((guarded, word)) = self.guarded
+            && page == guarded
+        {
+            assert_eq!(self.ram.word(word), 0, "page {page:#x} is read");
+        }
         self.ram.load(page, index)
     }
 

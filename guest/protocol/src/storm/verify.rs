@@ -2,6 +2,7 @@
 
 use super::buffer::sector_at;
 use super::finding::{Finding, FindingKind, Judge, expected_words};
+use super::lent::Lent;
 use super::plan::{Plan, SALTS_MAX};
 use super::run::{Storm, StormError};
 use super::shadow::{Expected, Shadow};
@@ -39,6 +40,9 @@ impl<B: Bus> Storm<'_, B> {
 
     fn end(&mut self, slot: Slot, completion: Completion) {
         let operation = slot.operation(self.bus);
+        if let Some(page) = self.target_of(slot) {
+            page.set_state(self.bus, Lent::Changing);
+        }
         let sectors = slot.get(self.bus, Word::Sectors);
         let bytes = match operation {
             Operation::Read | Operation::Write => sectors * SECTOR_BYTES,

@@ -91,11 +91,15 @@ fn read_to_a_page(fault: Option<Fault>, discarded: bool) -> Vec<FindingKind> {
     storm.prepare(0, crate::disk::Operation::Read, first, 3, Some(page));
     storm.submit();
     crate::disk::Bus::relax(storm.bus);
+    let state = storm.plan.lent_entry(page.number);
+    let page = page.address / 4096;
     if discarded {
-        let (page, _) = view(&machine).lent().find(|(_, it)| *it == Lent::Target).expect("it");
         discard(&mut machine, page);
     }
+    // A vCPU may be stopped, and the page discarded, between any two words that it reads.
+    machine.guarded = Some((page, state));
     Storm::open(&mut machine, CONTROL).expect("a storm").drain().expect("an end");
+    machine.guarded = None;
     let found = |kind: &FindingKind| view(&machine).count(*kind) > 0;
     FindingKind::ALL.into_iter().filter(found).collect()
 }
