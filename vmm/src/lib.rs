@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod boot;
 pub mod cli;
+pub mod control;
 pub mod demo;
 pub mod devices;
 pub mod disk;
