@@ -75,13 +75,13 @@ fn the_console_talks_to_guests_and_their_forks() {
     if !has_kvm() {
         return;
     }
-    let lines = "ping\nfill 0x400 8 7\nfork\nguest 1\nfill 0x400 8 9\nguest 0\ncheck 0x400 8 7\n\
-                 guest 1\ncheck 0x400 8 7\nnonsense\nputs\nexit 3\n";
+    let lines = "ping\nfill 0x400 8 7\nfork\nguest 2\nfill 0x400 8 9\nguest 1\ncheck 0x400 8 7\n\
+                 guest 2\ncheck 0x400 8 7\nnonsense\nputs\nexit 3\n";
     let ran = Pincow::new(&["run"]).input(lines).run();
     assert_eq!(ran.status, Some(3), "{}", ran.stderr);
     assert!(ran.stdout.starts_with("pincow guest: 1 vCPU, 64 MiB"), "{}", ran.stdout);
     for words in
-        ["guest 0: is there", "all words are right", "words differ", "`nonsense` is not understood"]
+        ["guest 1: is there", "all words are right", "words differ", "`nonsense` is not understood"]
     {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
     }

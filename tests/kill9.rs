@@ -103,7 +103,7 @@ fn a_disk_on_the_command_line_has_what_was_flushed_and_a_temporary_one_is_untouc
         let mut stdin = running.child.stdin.take().unwrap();
         stdin.write_all(b"disk 0\nfill 0x400 8 7\nsave 0 100 64 0x400000\nflush 0\n").unwrap();
         let said = BufReader::new(running.child.stderr.take().unwrap()).lines();
-        assert!(said.map_while(Result::ok).any(|line| line == "guest 0: flushed: fine"), "{mode}");
+        assert!(said.map_while(Result::ok).any(|line| line == "guest 1: flushed: fine"), "{mode}");
         running.child.kill().unwrap();
         running.child.wait().unwrap();
         let words = (0..8 * 512).map(|at| word(7, 0x400 + at as u64 / 512, at % 512));

@@ -13,6 +13,7 @@ use pincow_vmm::machine::ring0;
 mod linux {
     pub(crate) mod boot;
     pub(crate) mod console;
+    pub(crate) mod control;
     pub(crate) mod fork;
     pub(crate) mod state;
 }

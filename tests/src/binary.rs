@@ -57,6 +57,13 @@ impl Pincow {
         self
     }
 
+    /// An environment variable that it gets.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &Path) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Runs it to its end.
     #[must_use]
     pub fn run(mut self) -> Ran {

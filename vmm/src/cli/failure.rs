@@ -5,6 +5,8 @@ use std::io;
 use thiserror::Error;
 
 use crate::bench::BenchError;
+use crate::control::place::PlaceError;
+use crate::control::{ClientError, ControlError};
 use crate::demo::DemoError;
 use crate::disk::DiskError;
 use crate::drive::DriveError;
@@ -38,6 +40,15 @@ pub(super) enum Failure {
     /// A tap could not be had.
     #[error(transparent)]
     Tap(#[from] TapError),
+    /// A control socket could not be had or found.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// A request to a running process was not answered, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A request was refused.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The stress test could not run.
     #[error(transparent)]
     Stress(#[from] StressError),

@@ -47,3 +47,18 @@ impl fmt::Display for MemorySize {
         f.pad(&format!("{value}{unit}"))
     }
 }
+
+/// A size as people read it; `--json` has the bytes.
+pub(super) fn rounded(bytes: u64) -> String {
+    let (shift, unit) = match bytes {
+        0x4000_0000.. => (30, "GiB"),
+        0x10_0000.. => (20, "MiB"),
+        1024.. => (10, "KiB"),
+        _ => return format!("{bytes} B"),
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        tenth => format!("{}.{tenth} {unit}", tenths / 10),
+    }
+}

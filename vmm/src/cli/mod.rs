@@ -14,14 +14,24 @@ mod disk;
 mod disk_args;
 mod doctor;
 mod failure;
+mod fork;
 mod guest_args;
 mod memory_size;
 mod net_args;
 mod output;
+mod own_args;
+mod pause;
 mod progress;
+mod ps;
+mod remote;
+mod resume;
 mod rules;
 mod run;
+mod snapshot;
+mod spawn;
 mod spread;
+mod stats;
+mod stop;
 mod stress;
 
 use failure::Failure;
@@ -47,6 +57,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
+    Ps(ps::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
+    Fork(fork::Args),
+    Snapshot(snapshot::Args),
+    Spawn(spawn::Args),
+    Stop(stop::Args),
+    Stats(stats::Args),
     Demo(demo::Args),
     #[command(subcommand)]
     Rules(rules::Command),
@@ -71,6 +89,14 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Ps(args) => ps::run(&args),
+        Command::Pause(args) => pause::run(&args),
+        Command::Resume(args) => resume::run(&args),
+        Command::Fork(args) => fork::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Spawn(args) => spawn::run(&args),
+        Command::Stop(args) => stop::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Bench(command) => bench::run(command),

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use super::Failure;
+use super::own_args::{NUMBER, numbered};
+use crate::control::Card;
 use crate::guest::NetConfig;
 use crate::virtio::net::{Mac, Tap};
 
@@ -48,6 +50,16 @@ impl FromStr for NetArg {
 }
 
 impl NetArg {
+    /// The card of child number `number` of a command: `{}` in the tap's name is the number.
+    pub(super) fn card_of(&self, number: u32) -> Card {
+        Card { tap: numbered(&self.tap, number), mac: self.mac }
+    }
+
+    /// Whether children would get the same tap.
+    pub(super) fn is_for_one(&self) -> bool {
+        !self.tap.contains(NUMBER)
+    }
+
     fn open(&self) -> Result<NetConfig, Failure> {
         let tap = Tap::open(&self.tap)?;
         let random =
@@ -61,8 +73,8 @@ impl NetArg {
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct NetArgs {
     /// A network card for the guest (virtio-net), plugged into the tap NAME of this host, which one
-    /// guest at a time can use. Without an address it gets a random one. The cards of a fork are
-    /// plugged into nothing. May be given several times.
+    /// guest at a time can use. Without an address it gets a random one. A fork's cards
+    /// are plugged into what `pincow fork --net` says. May be given several times.
     #[arg(long = "net", value_name = "tap=NAME[,mac=ADDRESS]")]
     nets: Vec<NetArg>,
 

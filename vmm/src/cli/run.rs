@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,17 +15,23 @@ use super::disk_args::DiskArgs;
 use super::net_args::NetArgs;
 use super::output::Output;
 use super::{Failure, GuestArgs, Outcome, failure};
+use crate::control::session::FIRST;
+use crate::control::{Asking, GuestState, Session};
 use crate::devices::serial::SerialSink;
 use crate::guest::{Guest, GuestConfig};
 use crate::machine::Stopped;
 use crate::payload::PAYLOAD;
 
 mod console;
+mod control_args;
+mod interrupt;
 mod linux;
 mod terminal;
 mod words;
 
 use console::{Console, Next};
+use control_args::ControlArgs;
+use interrupt::Interrupt;
 use linux::LinuxArgs;
 
 /// Boot a guest, with its serial line on the terminal.
@@ -41,7 +49,12 @@ use linux::LinuxArgs;
 /// The exit status is the guest's own (255 for larger ones), 128 if it crashed, 130 after Ctrl-C,
 /// and 2 if it could not be started. That of a Linux guest is 0 if it switched itself off, 129 if it
 /// asked for a reboot, 128 if it crashed or said by pvpanic that its kernel has panicked, and 2 if
-/// this host's KVM could not run it.
+/// this host's KVM could not run it. It is 128 too after `pincow stop --kill`.
+///
+/// While it runs, `pincow ps` lists it, and `pincow fork`, `snapshot`, `spawn`, `pause`, `resume`, `stats`
+/// and `stop` work on it and its descendants, which are in the same process. The process ends with the
+/// last of them, or all of them with Ctrl-C; its exit status is that of the first guest. Guests that
+/// were forked at the console of the embedded guest end with the first one.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -61,6 +74,9 @@ pub(super) struct Args {
     #[command(flatten)]
     nets: NetArgs,
 
+    #[command(flatten)]
+    control: ControlArgs,
+
     /// Print how the guest ended as one JSON object; its serial line goes to stderr.
     #[arg(long)]
     json: bool,
@@ -69,12 +85,22 @@ pub(super) struct Args {
 /// The exit status when a guest asks for a reboot.
 const REBOOT: u8 = 129;
 
+/// How often it is looked whether the guest has ended while nothing else happens.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// What the main thread is told.
 enum Event {
     Line(String),
     EndOfInput,
-    Interrupted,
+}
+
+/// How the first guest's console was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// The guest has ended.
     Ended,
+    /// The user wants an end.
+    Interrupted,
 }
 
 /// How the guest ended, as a machine reads it.
@@ -105,22 +131,35 @@ pub(super) fn run(args: Args) -> Outcome {
         rng: args.nets.rng(),
     };
     let memory_bytes = args.guest.memory.0;
-    let (guest, interrupted) = match &linux {
+    let (guest, asking) = match &linux {
         Some(linux) => {
-            let guest = Guest::boot_linux(&host, memory_bytes, rules, config, linux)?;
-            let interrupted = linux::attend(&guest)?;
-            (guest, interrupted)
+            (Guest::boot_linux(&host, memory_bytes, rules, config, linux)?, Asking::NoWay)
         }
+        None if args.payload.is_some() => {
+            (Guest::boot(&host, memory_bytes, rules, config, &payload)?, Asking::NoWay)
+        }
+        None => (Guest::boot(&host, memory_bytes, rules, config, &payload)?, Asking::EmbeddedGuest),
+    };
+    let session = Arc::new(Session::new(guest, asking));
+    let interrupt = Interrupt::listen()?;
+    let server = args.control.listen(&session)?;
+    let left = match &linux {
+        Some(_) => linux::attend(&session, &interrupt)?,
         None => {
-            let guest = Guest::boot(&host, memory_bytes, rules, config, &payload)?;
-            let console = args.payload.is_none().then(|| Console::new(&guest, args.json));
-            let events = listen(console.is_some())?;
-            guest.machine().start()?;
-            let interrupted = attend(&guest, console, &events)?;
-            (guest, interrupted)
+            let console = args.payload.is_none().then(|| Console::new(&session, args.json));
+            attend(&session, console, &interrupt)?
         }
     };
-    let stopped = guest.machine().stop();
+    let interrupted =
+        left == Left::Interrupted || outlive(&session, &interrupt) == Left::Interrupted;
+    if interrupted {
+        session.end_all();
+    }
+    drop(server);
+    let stopped = match session.state(FIRST)? {
+        GuestState::Ended(stopped) => stopped,
+        GuestState::Running | GuestState::Paused => Stopped::Killed,
+    };
     if args.json {
         let known_findings = args.guest.known_findings();
         let rules = args.guest.rules.to_string();
@@ -154,14 +193,9 @@ fn status(stopped: &Stopped, interrupted: bool) -> ExitCode {
     })
 }
 
-/// Starts to listen for Ctrl-C and, for a console, to standard input.
-fn listen(input: bool) -> Result<Receiver<Event>, Failure> {
+/// Starts to listen to standard input, if it is wanted.
+fn listen(input: bool) -> Receiver<Event> {
     let (tell, events) = mpsc::channel();
-    let interrupt = tell.clone();
-    let heard = ctrlc::set_handler(move || {
-        let _ = interrupt.send(Event::Interrupted);
-    });
-    heard.map_err(|error| Failure::Other(format!("listening for Ctrl-C: {error}")))?;
     if input {
         // The thread may sleep in a read for ever; it ends with the process.
         thread::spawn(move || {
@@ -173,28 +207,44 @@ fn listen(input: bool) -> Result<Receiver<Event>, Failure> {
             let _ = tell.send(Event::EndOfInput);
         });
     }
-    Ok(events)
+    events
 }
 
-/// Serves the guest until it has ended; `true` when it was interrupted.
+/// Starts the first guest, and serves it until it has ended. Guests that were forked at its console end
+/// with it.
 fn attend(
-    guest: &Guest,
+    session: &Session,
     mut console: Option<Console<'_>>,
-    events: &Receiver<Event>,
-) -> Result<bool, Failure> {
+    interrupt: &Interrupt,
+) -> Result<Left, Failure> {
+    let events = listen(console.is_some());
+    session.start()?;
     if let Some(console) = &mut console {
         console.begin()?;
     }
     loop {
-        match next(guest, events) {
-            Event::Ended => return Ok(false),
-            Event::Interrupted => return Ok(true),
-            Event::EndOfInput => match &mut console {
-                Some(console) => console.end(0)?,
-                None => continue,
-            },
+        if interrupt.came() {
+            return Ok(Left::Interrupted);
+        }
+        session.reap();
+        if has_ended(session) {
+            if let Some(console) = &console {
+                console.end_forks();
+            }
+            return Ok(Left::Ended);
+        }
+        let event = match events.recv_timeout(LOOK_EVERY) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => {
+                thread::sleep(LOOK_EVERY);
+                continue;
+            }
+        };
+        let Some(console) = &mut console else { continue };
+        match event {
+            Event::EndOfInput => console.end(0)?,
             Event::Line(line) => {
-                let Some(console) = &mut console else { continue };
                 if let Next::End(code) = console.obey(&line)? {
                     console.end(code)?;
                 }
@@ -203,16 +253,27 @@ fn attend(
     }
 }
 
-/// How often it is looked whether the guest has ended while nothing else happens.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+/// Whether the first guest has ended.
+fn has_ended(session: &Session) -> bool {
+    session.guest(FIRST).is_none_or(|guest| guest.machine().ended().is_some())
+}
 
-fn next(guest: &Guest, events: &Receiver<Event>) -> Event {
-    loop {
-        if guest.machine().ended().is_some() {
-            return Event::Ended;
+/// After the end of the first guest, its descendants live on: until the last one has ended, or the user wants an
+/// end.
+fn outlive(session: &Session, interrupt: &Interrupt) -> Left {
+    let mut said = false;
+    while !session.close_if_over() {
+        if interrupt.came() {
+            return Left::Interrupted;
         }
-        if let Ok(event) = events.recv_timeout(LOOK_EVERY) {
-            return event;
+        if !std::mem::replace(&mut said, true) {
+            let pid = std::process::id();
+            eprintln!(
+                "pincow: guest {pid}.{FIRST} has ended, and others of this process live on (pincow ps); \
+                 Ctrl-C ends them"
+            );
         }
+        thread::sleep(LOOK_EVERY);
     }
+    Left::Ended
 }

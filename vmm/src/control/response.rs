@@ -91,7 +91,7 @@ pub struct GuestInfo {
     pub frames: Option<Frames>,
 }
 
-/// What the memory of a guest is made of, in frames of 4 KiB. What was never touched has none.
+/// What the memory of a guest is made of, in frames of 4 KiB, whether the host has given them memory yet or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frames {
     /// Others hold them too: guests, snapshots, or a transfer in flight.

@@ -59,6 +59,12 @@ impl Vcpu {
         self.fd.lock()
     }
 
+    /// Tells the guest, at its next entry, that it stood still, so that its watchdog does not take that for a
+    /// lockup. A guest that does not use KVM's clock has nothing that could be told.
+    pub fn tell_that_it_stood_still(&self) {
+        let _ = self.fd.lock().kvmclock_ctrl();
+    }
+
     /// Makes the next `KVM_RUN` return EINTR as soon as a pending exit is completed.
     pub fn set_immediate_exit(&self, on: bool) {
         // SAFETY: the pointer is into the `kvm_run` mapping, which lives as long as `self.fd`. The

@@ -40,6 +40,7 @@ impl<'a> Paused<'a> {
     /// The vCPUs stay parked, until the machine is started.
     pub(super) fn keep(mut self) {
         self.gate.started = false;
+        self.machine.shared.slots.iter().for_each(|slot| slot.vcpu.tell_that_it_stood_still());
     }
 
     /// Where each vCPU was when it was parked, in order.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::Outcome;
+use crate::cli::memory_size::rounded;
 use crate::cli::output::Output;
 use crate::disk::overlay::{self, BaseKind, Inspection, Layer};
 
@@ -49,28 +50,13 @@ fn describe(to: &mut dyn Write, layer: &Layer) -> io::Result<()> {
         BaseKind::Overlay => "overlay",
     };
     writeln!(to, "{}: {kind}", layer.path.display())?;
-    writeln!(to, "  disk            {}", size(layer.disk_bytes))?;
-    writeln!(to, "  on its device   {}", size(layer.allocated_bytes))?;
+    writeln!(to, "  disk            {}", rounded(layer.disk_bytes))?;
+    writeln!(to, "  on its device   {}", rounded(layer.allocated_bytes))?;
     if let Some(cluster) = layer.cluster_bytes {
-        writeln!(to, "  clusters        {} of {}", layer.mapped_clusters, size(cluster))?;
-        writeln!(to, "  written         {}", size(layer.stored_bytes))?;
-        writeln!(to, "  zeroed          {}", size(layer.zero_bytes))?;
+        writeln!(to, "  clusters        {} of {}", layer.mapped_clusters, rounded(cluster))?;
+        writeln!(to, "  written         {}", rounded(layer.stored_bytes))?;
+        writeln!(to, "  zeroed          {}", rounded(layer.zero_bytes))?;
         writeln!(to, "  flushes in log  {}", layer.flushes_in_log)?;
     }
     Ok(())
-}
-
-/// A size as people read it; `--json` has the bytes.
-fn size(bytes: u64) -> String {
-    let (shift, unit) = match bytes {
-        0x4000_0000.. => (30, "GiB"),
-        0x10_0000.. => (20, "MiB"),
-        1024.. => (10, "KiB"),
-        _ => return format!("{bytes} B"),
-    };
-    let tenths = (u128::from(bytes) * 10) >> shift;
-    match tenths % 10 {
-        0 => format!("{} {unit}", tenths / 10),
-        tenth => format!("{}.{tenth} {unit}", tenths / 10),
-    }
 }

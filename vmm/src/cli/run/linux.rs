@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
-use std::time::Duration;
 
-use super::Failure;
+use super::interrupt::Interrupt;
 use super::terminal::{Escape, Keys, RawTerminal, standard_input};
+use super::{Failure, LOOK_EVERY, Left};
 use crate::boot::linux::{Linux, Protocol};
-use crate::guest::Guest;
+use crate::control::Session;
+use crate::control::session::FIRST;
 
 /// A command line with which a kernel shows itself, and ends the guest when it cannot go on.
 const COMMAND_LINE: &str = "console=ttyS0 panic=-1";
@@ -80,15 +81,6 @@ fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// What the main thread is told.
-enum Event {
-    Input(Vec<u8>),
-    Interrupted,
-}
-
-/// How often it is looked whether the guest has ended, or has read what was typed.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
 /// Input that is read at once.
 const CHUNK: usize = 1024;
 
@@ -97,47 +89,47 @@ fn no_input(error: io::Error) -> Failure {
 }
 
 /// Passes on what comes in, until it ends. A guest goes on without input.
-fn listen(mut input: File, tell: &SyncSender<Event>) {
+fn listen(mut input: File, tell: &SyncSender<Vec<u8>>) {
     let mut chunk = [0; CHUNK];
     while let Ok(len @ 1..) = input.read(&mut chunk) {
-        if tell.send(Event::Input(chunk[..len].to_vec())).is_err() {
+        if tell.send(chunk[..len].to_vec()).is_err() {
             return;
         }
     }
 }
 
-/// Starts the guest and serves its console until it has ended; `true` when it was interrupted.
-pub(super) fn attend(guest: &Guest) -> Result<bool, Failure> {
+/// Starts the first guest and serves its console until it has ended.
+pub(super) fn attend(session: &Session, interrupt: &Interrupt) -> Result<Left, Failure> {
     // One chunk may wait, so that a long input waits where it comes from.
-    let (tell, events) = mpsc::sync_channel(1);
-    let interrupt = tell.clone();
-    ctrlc::set_handler(move || {
-        let _ = interrupt.send(Event::Interrupted);
-    })
-    .map_err(|error| Failure::Other(format!("listening for Ctrl-C: {error}")))?;
+    let (tell, input) = mpsc::sync_channel(1);
     // The thread may sleep in a read for ever; it ends with the process.
-    let input = standard_input().map_err(no_input)?;
-    thread::spawn(move || listen(input, &tell));
+    let from = standard_input().map_err(no_input)?;
+    thread::spawn(move || listen(from, &tell));
     let terminal = RawTerminal::enter().map_err(no_input)?;
     let mut keys = terminal.is_some().then(Keys::default);
-    guest.machine().start()?;
+    session.start()?;
     let mut typed = Vec::new();
     loop {
-        if guest.machine().ended().is_some() {
-            return Ok(false);
+        if interrupt.came() {
+            return Ok(Left::Interrupted);
         }
-        let taken = guest.machine().serial().receive(&typed);
-        typed.drain(..taken);
+        session.reap();
+        match session.guest(FIRST) {
+            Some(guest) if guest.machine().ended().is_none() => {
+                let taken = guest.machine().serial().receive(&typed);
+                typed.drain(..taken);
+            }
+            _ => return Ok(Left::Ended),
+        }
         if !typed.is_empty() {
             thread::sleep(LOOK_EVERY);
             continue;
         }
-        match events.recv_timeout(LOOK_EVERY) {
-            Ok(Event::Interrupted) => return Ok(true),
-            Ok(Event::Input(bytes)) => match &mut keys {
+        match input.recv_timeout(LOOK_EVERY) {
+            Ok(bytes) => match &mut keys {
                 None => typed = bytes,
                 Some(keys) => match keys.read(&bytes, &mut typed) {
-                    Escape::End => return Ok(true),
+                    Escape::End => return Ok(Left::Interrupted),
                     Escape::None => {}
                 },
             },

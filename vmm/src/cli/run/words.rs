@@ -12,7 +12,9 @@ pub(super) enum Wish {
     Help,
     Guests,
     Fork,
-    Switch(usize),
+    Switch(u32),
+    Storm { sectors: u64, depth: u64, seed: u64 },
+    Calm,
     Ask(Command),
     End(u64),
 }
@@ -35,7 +37,10 @@ pub(super) const HELP: &str = "  ping                     ask the guest whether 
   flush N                  make durable what was written
   fork                     fork the guest as it is; the child is the next number
   guests                   list the guests
-  guest N                  talk to guest N (the first one is 0)
+  storm SECTORS DEPTH SEED keep DEPTH transfers in flight on disk 0, which verify themselves, over
+                           its first SECTORS sectors, which hold zeros, until calm or exit
+  calm                     end the storm and read back what it has written
+  guest N                  talk to guest N (the first one is 1)
   fault, panic             let it crash
   exit [CODE]              end the guest
 Page numbers begin at 0x400 (4 MiB). Numbers are decimal, or hexadecimal with 0x.";
@@ -83,11 +88,13 @@ pub(super) fn read(line: &str) -> Result<Wish, String> {
             Wish::Ask(Command::DiskDiscard { device, sector, sectors })
         }
         ("flush", &[device]) => Wish::Ask(Command::DiskFlush { device }),
+        ("storm", &[sectors, depth, seed]) => Wish::Storm { sectors, depth, seed },
+        ("calm", []) => Wish::Calm,
         ("fault", []) => Wish::Ask(Command::Fault),
         ("panic", []) => Wish::Ask(Command::Panic),
         ("fork", []) => Wish::Fork,
         ("guests", []) => Wish::Guests,
-        ("guest", &[number]) => Wish::Switch(usize::try_from(number).unwrap_or(usize::MAX)),
+        ("guest", &[number]) => Wish::Switch(u32::try_from(number).unwrap_or(u32::MAX)),
         ("exit", []) => Wish::End(0),
         ("exit", &[code]) => Wish::End(code),
         _ => return Err(format!("`{line}` is not understood; try help")),

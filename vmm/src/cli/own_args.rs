@@ -1,0 +1,63 @@
+//! What children of a running guest have of their own, as people write it.
+
+use std::path::{self, PathBuf};
+
+use super::Failure;
+use super::net_args::NetArg;
+use crate::control::Own;
+
+#[cfg(test)]
+mod tests;
+
+/// Stands for the number of a child, in names of files and taps.
+pub(super) const NUMBER: &str = "{}";
+
+/// What becomes of a name for child number `number`.
+pub(super) fn numbered(name: &str, number: u32) -> String {
+    name.replace(NUMBER, &number.to_string())
+}
+
+/// What children have of their own.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct OwnArgs {
+    /// How many are made, one after the other.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    count: u32,
+
+    /// The file to which the child's serial line is appended; it goes nowhere otherwise. {} in it is the
+    /// number of the child, from 1 to the count.
+    #[arg(long, value_name = "FILE")]
+    serial: Option<PathBuf>,
+
+    /// What the child's next network card is plugged into, as for `pincow run`. Without an address it has
+    /// that of the card that it is a copy of; cards that are not named are plugged into nothing. {} in
+    /// NAME is the number of the child, from 1 to the count.
+    #[arg(long = "net", value_name = "tap=NAME[,mac=ADDRESS]")]
+    nets: Vec<NetArg>,
+}
+
+impl OwnArgs {
+    /// What each child has of its own, in order.
+    pub(super) fn each(&self) -> Result<Vec<Own>, Failure> {
+        let serial = self.serial.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let shares_serial = serial.as_ref().is_some_and(|name| !name.contains(NUMBER));
+        if self.count > 1 && (shares_serial || self.nets.iter().any(NetArg::is_for_one)) {
+            return Err(Failure::Other(format!(
+                "{} guests cannot have one serial line or tap together: write {NUMBER} where the name \
+                 is to have the number of the guest, such as tap=tap{NUMBER}",
+                self.count
+            )));
+        }
+        let own = |number| {
+            let absolute = |name: &String| {
+                let name = numbered(name, number);
+                path::absolute(&name).map_err(|error| {
+                    Failure::Other(format!("the serial line's file `{name}`: {error}"))
+                })
+            };
+            let serial = serial.as_ref().map(absolute).transpose()?;
+            Ok(Own { serial, nets: self.nets.iter().map(|net| net.card_of(number)).collect() })
+        };
+        (1..=self.count).map(own).collect()
+    }
+}
