@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -96,22 +97,38 @@ fn a_folder_that_others_can_use_is_refused() {
     }
 }
 
-/// A socket is not there and silent for a moment while it is made.
+/// Long enough for whoever does not wait for a lock.
+const A_WHILE: Duration = Duration::from_millis(100);
+
+/// A socket that is being made is there before anybody listens, and looks stale.
 #[test]
 fn nobody_takes_a_socket_for_stale_that_is_being_made() {
     let folder = folder();
     let path = folder.path().join("7.sock");
-    let (stop, making) = (std::sync::atomic::AtomicBool::new(false), &path);
+    stale(&path);
+    let making = lock(folder.path()).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                assert_eq!(find(folder.path()).unwrap().removed, Vec::<PathBuf>::new());
-            }
-        });
-        for _ in 0..300 {
-            let (_listener, _claim) = Claim::listen(making).unwrap();
-            assert!(making.exists());
-        }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let finding = scope.spawn(|| find(folder.path()).unwrap());
+        std::thread::sleep(A_WHILE);
+        assert!(path.exists() && !finding.is_finished());
+        fs::remove_file(&path).unwrap();
+        let _listener = UnixListener::bind(&path).unwrap();
+        drop(making);
+        assert_eq!(finding.join().unwrap().removed, Vec::<PathBuf>::new());
+        assert!(path.exists());
+    });
+}
+
+#[test]
+fn sockets_of_a_folder_are_made_one_after_the_other() {
+    let folder = folder();
+    let path = folder.path().join("7.sock");
+    let making = lock(folder.path()).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| Claim::listen(&path).unwrap());
+        std::thread::sleep(A_WHILE);
+        assert!(!path.exists() && !second.is_finished());
+        drop(making);
+        drop(second.join().unwrap());
     });
 }

@@ -221,6 +221,23 @@ fn the_list_of_those_that_ended_has_a_most() {
     assert_eq!(listed, [vec![FIRST], (oldest..oldest + ENDED_KEPT as u32).collect()].concat());
 }
 
+#[test]
+fn an_operation_waits_for_the_one_before_and_lists_do_not() {
+    let Some(session) = session() else { return };
+    let member = session.member(FIRST).unwrap();
+    let operation = member.operate().unwrap();
+    thread::scope(|scope| {
+        let killing = scope.spawn(|| kill(&session, FIRST));
+        thread::sleep(Duration::from_millis(100));
+        assert!(!killing.is_finished());
+        let Ok(Response::Process(process)) = session.execute(Request::Ps {}) else { panic!() };
+        assert_eq!(process.guests[0].state, GuestState::Running);
+        assert!(session.execute(Request::Stats { id: FIRST }).is_ok());
+        drop(operation);
+        assert_eq!(killing.join().unwrap(), How::Killed);
+    });
+}
+
 /// Operations on one guest follow each other, whoever wants them; the guest stands still or runs afterwards, as
 /// the last of them wanted.
 #[test]
