@@ -12,9 +12,10 @@ use crate::control::{Made, Request, Response};
 
 /// Fork a running guest, with its disk transfers in flight.
 ///
-/// The child stands where the guest was at that moment, and shares all memory and disks with it until one of
-/// them writes; what the child writes to its disks ends with the process. Both go on at once, unless the guest is
-/// paused: then its child is too. The child's name is printed, and how long its parent stood still.
+/// The child stands where the guest was at that moment, and shares all memory and disks with it
+/// until one of them writes; what the child writes to its disks ends with the process. Both go on
+/// at once, unless the guest is paused: then its child is too. The child's name is printed, and how
+/// long its parent stood still.
 ///
 ///   pincow fork 4711.1 --count 3 --serial child-{}.log --net tap=tap{}
 #[derive(clap::Args)]

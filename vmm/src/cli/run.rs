@@ -51,10 +51,10 @@ use linux::LinuxArgs;
 /// asked for a reboot, 128 if it crashed or said by pvpanic that its kernel has panicked, and 2 if
 /// this host's KVM could not run it. It is 128 too after `pincow stop --kill`.
 ///
-/// While it runs, `pincow ps` lists it, and `pincow fork`, `snapshot`, `spawn`, `pause`, `resume`, `stats`
-/// and `stop` work on it and its descendants, which are in the same process. The process ends with the
-/// last of them, or all of them with Ctrl-C; its exit status is that of the first guest. Guests that
-/// were forked at the console of the embedded guest end with the first one.
+/// While it runs, `pincow ps` lists it, and `pincow fork`, `snapshot`, `spawn`, `pause`, `resume`,
+/// `stats` and `stop` work on it and its descendants, which are in the same process. The process
+/// ends with the last of them, or all of them with Ctrl-C; its exit status is that of the first
+/// guest. Guests that were forked at the console of the embedded guest end with the first one.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {

@@ -108,13 +108,24 @@ fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
         let error = ControlError::TooMany { connections: clients::MOST };
         return wire::write_line(&mut stream, &Answer::from(Err(error)));
     };
-    let theirs = Arc::clone(shared);
+    let entered = Entered { shared: Arc::clone(shared), client };
     let thread = Builder::new().name("pincow-client".to_owned()).spawn(move || {
         // A connection that breaks is the client's affair.
-        let _ = attend(&theirs, client, stream);
-        theirs.clients.leave(client);
+        let _ = attend(&entered.shared, entered.client, stream);
     });
-    thread.map(drop).inspect_err(|_| shared.clients.leave(client))
+    thread.map(drop)
+}
+
+/// A client that is there until this is dropped, whatever happens to its thread.
+struct Entered {
+    shared: Arc<Shared>,
+    client: u64,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.shared.clients.leave(self.client);
+    }
 }
 
 /// Answers a client's requests until it has no more.

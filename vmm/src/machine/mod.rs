@@ -248,6 +248,11 @@ impl Machine {
         Paused::new(self, self.gate.lock())
     }
 
+    /// Whether its vCPUs run when nobody has paused it. Waits for a pause to end.
+    pub fn is_started(&self) -> bool {
+        self.gate.lock().started
+    }
+
     /// Parks all vCPUs, with every exit completed, until [`Machine::start`] is called. While they are
     /// parked, [`Machine::pause`] finds them so and leaves them so. Devices go on.
     ///

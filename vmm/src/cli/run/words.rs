@@ -37,9 +37,8 @@ pub(super) const HELP: &str = "  ping                     ask the guest whether 
   flush N                  make durable what was written
   fork                     fork the guest as it is; the child is the next number
   guests                   list the guests
-  storm SECTORS DEPTH SEED keep DEPTH transfers in flight on disk 0, which verify themselves, over
-                           its first SECTORS sectors, which hold zeros, until calm or exit
-  calm                     end the storm and read back what it has written
+  storm SECTORS DEPTH SEED  keep DEPTH transfers in flight on disk 0, whose first SECTORS are zeros
+  calm                     end the storm, and read back what it has written
   guest N                  talk to guest N (the first one is 1)
   fault, panic             let it crash
   exit [CODE]              end the guest

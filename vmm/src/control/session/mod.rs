@@ -67,12 +67,12 @@ impl State {
 }
 
 impl Session {
-    /// A session whose first guest, number [`FIRST`], is `guest`. It is started by the caller, or by
-    /// [`Session::start`]; `asking` says how guests of its kind are asked to end.
+    /// A session whose first guest, number [`FIRST`], is `guest`. One that was not started stands still until
+    /// [`Session::start`]. `asking` says how guests of its kind are asked to end.
     #[must_use]
     pub fn new(guest: Guest, asking: Asking) -> Self {
-        let realm = Arc::clone(guest.realm());
-        let member = Arc::new(Member::new(guest, FIRST, None, false));
+        let (realm, paused) = (Arc::clone(guest.realm()), !guest.machine().is_started());
+        let member = Arc::new(Member::new(guest, FIRST, None, paused));
         let members = BTreeMap::from([(FIRST, member)]);
         let state = State { members, snapshots: BTreeMap::new(), last: FIRST, closed: false };
         Self { realm, asking, state: Mutex::new(state) }

@@ -23,6 +23,7 @@ pub(in crate::control) fn session() -> Option<Session> {
     let rules = Rules::from(RuleSet::default());
     let guest = Guest::boot(&host()?, MEMORY, rules, GuestConfig::default(), PAYLOAD).unwrap();
     let session = Session::new(guest, Asking::EmbeddedGuest);
+    assert_eq!(session.state(FIRST), Ok(GuestState::Paused), "it was not started");
     session.start().unwrap();
     drive::wait_ready(&session.guest(FIRST).unwrap()).unwrap();
     Some(session)
