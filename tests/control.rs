@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use control::bench::{Bench, number};
+use pincow_mmu::scenario::Random;
 use serde_json::Value;
 
 mod control {
@@ -16,6 +18,9 @@ mod control {
 
 /// How often something random is tried.
 const TRIES: u32 = 50;
+
+/// Children that are killed.
+const KILLS: u32 = 20;
 
 fn transfers(stats: &Value) -> u64 {
     number(&stats["disks"][0], "transfers_in_flight")
@@ -60,9 +65,10 @@ fn a_guest_is_forked_from_outside_while_its_disk_is_busy_and_every_side_verifies
 fn children_are_killed_at_random_moments_and_their_relatives_do_not_notice() {
     let Some(mut bench) = Bench::new() else { return };
     bench.storm();
-    let mut met = 0;
-    for _ in 0..TRIES {
+    let (mut met, mut random) = (0, Random::new(9));
+    for _ in 0..KILLS {
         let child = bench.json(&["fork", &bench.name(1)])[0]["name"].as_str().unwrap().to_owned();
+        std::thread::sleep(Duration::from_micros(random.below(30_000)));
         let killed = &bench.json(&["stop", "--kill", &child])[0];
         assert_eq!(
             (&killed["how"], &killed["ended"]["reason"]),
@@ -75,7 +81,7 @@ fn children_are_killed_at_random_moments_and_their_relatives_do_not_notice() {
             (&"ended".into(), &"killed".into())
         );
     }
-    println!("{met} of {TRIES} kills met transfers in flight");
+    println!("{met} of {KILLS} kills met transfers in flight");
     assert!(met > 0);
     bench.say("calm");
     assert!(bench.wait_for("guest 1: the storm is over").ends_with("nothing is wrong"));
@@ -92,7 +98,7 @@ fn a_paused_guest_stands_still_with_its_disk_at_rest() {
     bench.until(|bench| transfers(&stats(bench)) == 0);
     // What was in flight has ended, and the guest does not see it.
     let before = ended(&stats(&bench));
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     assert_eq!(ended(&stats(&bench)), before);
     let child = &bench.json(&["fork", &root])[0];
     assert_eq!(child["paused"], true);

@@ -10,6 +10,8 @@ fn lines_become_wishes() {
     assert_eq!(read("fill 0x400 16 7"), Ok(Wish::Ask(fill)));
     let saved = Command::DiskBegin { device: 0x101, sector: 8, sectors: 2, address: 0x40_0000 };
     assert_eq!(read("begin-save 1 8 2 0x400000"), Ok(Wish::Ask(saved)));
+    let storm = Wish::Storm { sectors: 4096, depth: 64, seed: 7 };
+    assert_eq!((read("storm 4096 64 7"), read("calm")), (Ok(storm), Ok(Wish::Calm)));
     assert_eq!(read("exit 3"), Ok(Wish::End(3)));
 }
 
