@@ -104,7 +104,10 @@ impl Bench {
             match self.said.recv_timeout(left) {
                 Ok(line) if line.starts_with(beginning) => return line,
                 Ok(line) => before.push(line),
-                Err(error) => panic!("no `{beginning}` ({error}) after {before:#?}"),
+                Err(error) => {
+                    let stats = self.pincow(&["stats", "1"]).run().stdout;
+                    panic!("no `{beginning}` ({error}) after {before:#?}\n{stats}");
+                }
             }
         }
     }
