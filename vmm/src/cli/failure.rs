@@ -15,6 +15,7 @@ use crate::kvm::HostError;
 use crate::machine::{MachineError, PauseError};
 use crate::stress::StressError;
 use crate::virtio::net::TapError;
+use crate::virtio::vsock::HostSocketError;
 
 /// The exit status of a command that could not do its work.
 pub(super) const STATUS: u8 = 2;
@@ -49,6 +50,9 @@ pub(super) enum Failure {
     /// A request was refused.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A socket for programs of the host could not be had.
+    #[error(transparent)]
+    HostSocket(#[from] HostSocketError),
     /// The stress test could not run.
     #[error(transparent)]
     Stress(#[from] StressError),

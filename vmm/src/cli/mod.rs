@@ -33,6 +33,7 @@ mod spread;
 mod stats;
 mod stop;
 mod stress;
+mod vsock_args;
 
 use failure::Failure;
 use guest_args::GuestArgs;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::disk_args::DiskArgs;
 use super::net_args::NetArgs;
 use super::output::Output;
+use super::vsock_args::VsockArgs;
 use super::{Failure, GuestArgs, Outcome, failure};
 use crate::control::session::FIRST;
 use crate::control::{Asking, GuestState, Session};
@@ -77,6 +78,9 @@ pub(super) struct Args {
     #[command(flatten)]
     control: ControlArgs,
 
+    #[command(flatten)]
+    vsock: VsockArgs,
+
     /// Print how the guest ended as one JSON object; its serial line goes to stderr.
     #[arg(long)]
     json: bool,
@@ -129,6 +133,7 @@ pub(super) fn run(args: Args) -> Outcome {
         inflight: args.disks.policy(),
         nets: args.nets.open()?,
         rng: args.nets.rng(),
+        vsock: args.vsock.open()?,
     };
     let memory_bytes = args.guest.memory.0;
     let (guest, asking) = match &linux {

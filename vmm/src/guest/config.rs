@@ -1,9 +1,10 @@
 //! What guests are made of, and what a child has of its own.
 
-use super::{DiskConfig, NetConfig};
+use super::{DiskConfig, NetConfig, VsockConfig};
 use crate::devices::serial::{SerialSink, nowhere};
 use crate::virtio::blk::Policy;
 use crate::virtio::net::{Link, Mac};
+use crate::virtio::vsock::{Cid, HostSocket};
 
 /// What a new guest is made of.
 pub struct GuestConfig {
@@ -17,8 +18,10 @@ pub struct GuestConfig {
     pub inflight: Policy,
     /// Its network cards. Their registers come after those of the disks, in order.
     pub nets: Vec<NetConfig>,
-    /// Whether it has a source of random bytes, whose registers come last.
+    /// Whether it has a source of random bytes, whose registers come after those.
     pub rng: bool,
+    /// Its sockets to the host, if it has any. Their registers come last.
+    pub vsock: Option<VsockConfig>,
 }
 
 impl Default for GuestConfig {
@@ -26,18 +29,30 @@ impl Default for GuestConfig {
     fn default() -> Self {
         let inflight = Policy::default();
         let (disks, nets) = (Vec::new(), Vec::new());
-        Self { vcpus: 1, serial: nowhere(), disks, inflight, nets, rng: false }
+        Self { vcpus: 1, serial: nowhere(), disks, inflight, nets, rng: false, vsock: None }
     }
 }
 
 /// What a child, or a clone of a snapshot, does not share with the guest that it is a copy of.
 ///
-/// A [`SerialSink`] alone makes one whose network cards are plugged into nothing.
+/// A [`SerialSink`] alone makes one whose network cards are plugged into nothing, and which programs
+/// of the host cannot connect to.
 pub struct ChildConfig {
     /// Where its serial output goes.
     pub serial: SerialSink,
     /// Its network cards, in order. Those without an entry are plugged into nothing.
     pub nets: Vec<ChildNet>,
+    /// Its sockets to the host, where its parent has some.
+    pub vsock: Option<ChildVsock>,
+}
+
+/// The sockets to the host of a child. Connections stay with its parent.
+#[derive(Default)]
+pub struct ChildVsock {
+    /// Its address, where that is not to be its parent's.
+    pub cid: Option<Cid>,
+    /// Where programs of the host find it, if anywhere. Never where they find its parent.
+    pub socket: Option<HostSocket>,
 }
 
 /// One network card of a child.
@@ -51,6 +66,6 @@ pub struct ChildNet {
 
 impl From<SerialSink> for ChildConfig {
     fn from(serial: SerialSink) -> Self {
-        Self { serial, nets: Vec::new() }
+        Self { serial, nets: Vec::new(), vsock: None }
     }
 }

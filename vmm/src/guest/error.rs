@@ -43,7 +43,7 @@ pub enum GuestError {
         /// How many were asked for.
         wanted: usize,
     },
-    /// A network card or the source of random bytes refused.
+    /// A device without requests in flight refused.
     #[error(transparent)]
     Peripheral(#[from] PeripheralError),
     /// A disk refused.

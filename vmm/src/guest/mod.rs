@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! park the vCPUs            every exit completed; the fault thread keeps running
-//! park the devices          each between two frames or requests
+//! park the devices          each between two frames, requests or packets
 //! park the disks            each between two completions; their transfers go on
 //!   copy their state        registers, queues and requests in flight, without the bytes
 //!   plan the disks' forks   all that can fail about them
@@ -33,6 +33,7 @@ use crate::machine::{GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
 use crate::virtio::blk::BlkCounts;
 use crate::virtio::net::{Link, NetCounts};
 use crate::virtio::rng::RngCounts;
+use crate::virtio::vsock::VsockCounts;
 
 mod config;
 mod disk;
@@ -46,16 +47,16 @@ mod tests;
 mod wiring;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
-use peripherals::{Peripherals, SavedPeripherals};
+use peripherals::{ChildPeripherals, Peripherals, PeripheralsConfig, SavedPeripherals};
 use wiring::{device_line, on_bus};
 
 #[cfg(test)]
 pub(crate) use disk::pinned;
 
-pub use config::{ChildConfig, ChildNet, GuestConfig};
+pub use config::{ChildConfig, ChildNet, ChildVsock, GuestConfig};
 pub use disk::{DiskConfig, GuestDiskError, InFlight, MakeEngine, PinMode, uring};
 pub use error::GuestError;
-pub use peripherals::{NetConfig, PeripheralError};
+pub use peripherals::{NetConfig, PeripheralError, VsockConfig};
 pub use realm::{BackingKind, Realm};
 pub use rest::Rest;
 pub use snapshot::Snapshot;
@@ -140,15 +141,16 @@ impl Guest {
     ) -> Result<Self, GuestError> {
         let realm = Realm::new(host, memory_bytes, rules)?;
         let space = realm.root_space()?;
-        let GuestConfig { vcpus, serial, disks, inflight, nets, rng } = config;
-        let wanted = disks.len() + nets.len() + usize::from(rng);
+        let GuestConfig { vcpus, serial, disks, inflight, nets, rng, vsock } = config;
+        let peripherals = PeripheralsConfig { nets, rng, vsock };
+        let wanted = disks.len() + peripherals.count();
         if wanted > VIRTIO_DEVICES {
             return Err(GuestError::Devices { wanted });
         }
         let line = || device_line(matches!(program, Program::Payload(_)));
         let disk = |config| GuestDisk::new(config, &space, inflight, line()?);
         let disks = disks.into_iter().map(disk).collect::<Result<Vec<_>, _>>()?;
-        let peripherals = Peripherals::new(nets, rng, &space, &line)?;
+        let peripherals = Peripherals::new(peripherals, &space, &line)?;
         let config = MachineConfig { vcpus, serial, devices: on_bus(&disks, &peripherals) };
         let ram = GuestRam::of_space(&space);
         let machine = match program {
@@ -165,12 +167,13 @@ impl Guest {
         own: ChildConfig,
         saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
-        let ChildConfig { serial, nets } = own;
+        let ChildConfig { serial, nets, vsock } = own;
+        let own = ChildPeripherals { nets, vsock };
         live::attach(&space);
         let line = || device_line(saved.machine.pc.is_none());
         let restore = |(state, disk)| GuestDisk::restore(&state, disk, &space, line()?);
         let disks = saved.disks.into_iter().map(restore).collect::<Result<Vec<_>, _>>()?;
-        let peripherals = Peripherals::restore(&saved.peripherals, nets, &space, &line)?;
+        let peripherals = Peripherals::restore(&saved.peripherals, own, &space, &line)?;
         let devices = on_bus(&disks, &peripherals);
         let config = MachineConfig { serial, devices, ..MachineConfig::default() };
         let ram = GuestRam::of_space(&space);
@@ -180,7 +183,7 @@ impl Guest {
 
     /// A child that stands where this guest is now, and shares its memory. This guest goes on at
     /// once; the child when it is started. What the child does not share is `own`: with a
-    /// [`SerialSink`](crate::devices::serial::SerialSink) alone, its network cards are plugged into nothing.
+    /// [`SerialSink`](crate::devices::serial::SerialSink) alone, its network cards are plugged into nothing, and programs of the host cannot connect to it.
     ///
     /// # Errors
     /// When the guest has ended, the rule set refuses because of a pinned page, or the host has no
@@ -267,6 +270,12 @@ impl Guest {
     #[must_use]
     pub fn rng_counts(&self) -> Option<RngCounts> {
         self.peripherals.rng_counts()
+    }
+
+    /// What its sockets to the host did so far, if it has any.
+    #[must_use]
+    pub fn vsock_counts(&self) -> Option<VsockCounts> {
+        self.peripherals.vsock_counts()
     }
 
     /// Plugs network card number `card`, from 0, into `link`, or into nothing, and tells its driver.

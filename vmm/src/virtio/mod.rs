@@ -27,6 +27,7 @@ pub mod rng;
 mod signals;
 #[cfg(test)]
 pub(crate) mod test_driver;
+pub mod vsock;
 
 pub use chain::Segment;
 pub use device::{Activation, Device, Reset};

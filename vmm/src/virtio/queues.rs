@@ -100,6 +100,26 @@ impl Queues {
         Ok(self.untaken(index, memory)? > 0)
     }
 
+    /// Asks for a doorbell when the driver makes available more chains than there are now, however few
+    /// of these are taken. How many there are.
+    pub(crate) fn await_more<M: GuestMemory>(
+        &mut self,
+        index: usize,
+        memory: &M,
+    ) -> Result<u16, Nonsense> {
+        let untaken = self.untaken(index, memory)?;
+        if let Some(Some(queue)) = self.queues.get(index)
+            && queue.event_idx_enabled()
+        {
+            // The event of section 2.7.10.1, which lies behind the used ring. Without it, doorbells
+            // come unless they were declined.
+            let next = queue.next_avail().wrapping_add(untaken).to_le();
+            let place = queue.used_ring() + 4 + 8 * u64::from(queue.size());
+            memory.write_obj(next, GuestAddress(place)).map_err(|_| Nonsense)?;
+        }
+        Ok(untaken)
+    }
+
     /// Takes the next chain, whose head is one of the queue's descriptors.
     pub(crate) fn take<'m, M: GuestMemory>(
         &mut self,

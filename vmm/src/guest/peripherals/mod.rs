@@ -1,28 +1,31 @@
-//! The devices of a guest that have nothing in flight at a cut: network cards, and the source of
-//! random bytes. Their registers come after those of the disks.
+//! The devices of a guest that have nothing in flight at a cut: network cards, the source of random
+//! bytes, and sockets to the host. Their registers come after those of the disks.
 
 use std::sync::Arc;
 
 use pincow_mmu::live::TrapSpace;
 use thiserror::Error;
 
-use super::config::ChildNet;
+use super::config::{ChildNet, ChildVsock};
 use super::wiring::place;
 use crate::devices::Line;
 use crate::machine::BusDevice;
 use crate::virtio::net::{Link, Mac, NetCounts, NetRestoreError};
 use crate::virtio::rng::RngCounts;
+use crate::virtio::vsock::{Cid, HostSocket, VsockCounts, VsockRestoreError};
 use crate::virtio::{MmioError, QueueError, ReactorError};
 
 mod net;
 mod rng;
 #[cfg(test)]
 mod tests;
+mod vsock;
 
 use net::{GuestNet, ParkedNet, SavedNet};
 use rng::{GuestRng, ParkedRng, SavedRng};
+use vsock::{GuestVsock, ParkedVsock, SavedVsock};
 
-/// A network card or source of random bytes that was not given to a guest.
+/// A device without requests in flight that was not given to a guest.
 #[derive(Debug, Error)]
 pub enum PeripheralError {
     /// An event counter was not to be had.
@@ -37,6 +40,9 @@ pub enum PeripheralError {
     /// The saved queue of the source of random bytes does not fit.
     #[error("the saved source of random bytes cannot be restored: {0}")]
     Rng(#[from] QueueError),
+    /// The saved sockets to the host do not fit.
+    #[error(transparent)]
+    Vsock(#[from] VsockRestoreError),
     /// The saved registers do not fit.
     #[error(transparent)]
     Registers(#[from] MmioError),
@@ -48,6 +54,9 @@ pub enum PeripheralError {
         /// How many there are.
         cards: usize,
     },
+    /// There are no sockets to the host.
+    #[error("the child was given a CID or a socket, and its parent has no vsock device")]
+    NoVsock,
 }
 
 /// A network card for a guest that is booted.
@@ -58,6 +67,33 @@ pub struct NetConfig {
     pub mac: Mac,
 }
 
+/// Sockets to the host for a guest that is booted.
+pub struct VsockConfig {
+    /// The guest's address.
+    pub cid: Cid,
+    /// Where programs of the host find it, if anywhere.
+    pub socket: Option<HostSocket>,
+}
+
+/// What devices there are.
+pub(super) struct PeripheralsConfig {
+    pub(super) nets: Vec<NetConfig>,
+    pub(super) rng: bool,
+    pub(super) vsock: Option<VsockConfig>,
+}
+
+/// What a child has of its own.
+pub(super) struct ChildPeripherals {
+    pub(super) nets: Vec<ChildNet>,
+    pub(super) vsock: Option<ChildVsock>,
+}
+
+impl PeripheralsConfig {
+    pub(super) fn count(&self) -> usize {
+        self.nets.len() + usize::from(self.rng) + usize::from(self.vsock.is_some())
+    }
+}
+
 /// The interrupt line of the next device; `None` where its driver polls.
 pub(super) type MakeLine<'a> = &'a dyn Fn() -> std::io::Result<Option<Line>>;
 
@@ -65,6 +101,7 @@ pub(super) type MakeLine<'a> = &'a dyn Fn() -> std::io::Result<Option<Line>>;
 pub(super) struct Peripherals {
     nets: Vec<GuestNet>,
     rng: Option<GuestRng>,
+    vsock: Option<GuestVsock>,
 }
 
 /// The devices at a cut.
@@ -72,35 +109,42 @@ pub(super) struct Peripherals {
 pub(super) struct SavedPeripherals {
     nets: Vec<SavedNet>,
     rng: Option<SavedRng>,
+    vsock: Option<SavedVsock>,
 }
 
 /// The devices are stopped while this lives.
 pub(super) struct ParkedPeripherals<'a> {
     nets: Vec<ParkedNet<'a>>,
     rng: Option<ParkedRng<'a>>,
+    vsock: Option<ParkedVsock<'a>>,
 }
 
 impl Peripherals {
     /// Devices whose drivers are not ready yet.
     pub(super) fn new(
-        nets: Vec<NetConfig>,
-        rng: bool,
+        config: PeripheralsConfig,
         space: &Arc<TrapSpace>,
         line: MakeLine<'_>,
     ) -> Result<Self, PeripheralError> {
+        let PeripheralsConfig { nets, rng, vsock } = config;
         let net = |config| GuestNet::new(config, space, line()?);
         let nets = nets.into_iter().map(net).collect::<Result<_, _>>()?;
         let rng = rng.then(|| GuestRng::new(space, line()?)).transpose()?;
-        Ok(Self { nets, rng })
+        let vsock = vsock.map(|config| GuestVsock::new(config, space, line()?)).transpose()?;
+        Ok(Self { nets, rng, vsock })
     }
 
     /// The devices that `saved` describes, with what the child has of its own.
     pub(super) fn restore(
         saved: &SavedPeripherals,
-        own: Vec<ChildNet>,
+        own: ChildPeripherals,
         space: &Arc<TrapSpace>,
         line: MakeLine<'_>,
     ) -> Result<Self, PeripheralError> {
+        let ChildPeripherals { nets: own, vsock: own_vsock } = own;
+        if own_vsock.is_some() && saved.vsock.is_none() {
+            return Err(PeripheralError::NoVsock);
+        }
         let cards = saved.nets.len();
         if own.len() > cards {
             return Err(PeripheralError::NoCard { card: own.len() - 1, cards });
@@ -109,23 +153,28 @@ impl Peripherals {
         let net = |(saved, own)| GuestNet::restore(saved, own, space, line()?);
         let nets = saved.nets.iter().zip(own).map(net).collect::<Result<_, _>>()?;
         let rng = |saved| GuestRng::restore(saved, space, line()?);
-        Ok(Self { nets, rng: saved.rng.as_ref().map(rng).transpose()? })
+        let rng = saved.rng.as_ref().map(rng).transpose()?;
+        let own_vsock = own_vsock.unwrap_or_default();
+        let vsock = |saved| GuestVsock::restore(saved, own_vsock, space, line()?);
+        Ok(Self { nets, rng, vsock: saved.vsock.as_ref().map(vsock).transpose()? })
     }
 
     /// What the machine's bus gets, beginning with device number `first`.
     pub(super) fn on_bus(&self, first: usize) -> Vec<BusDevice> {
         let nets = self.nets.iter().map(GuestNet::socket);
-        let sockets = nets.chain(self.rng.as_ref().map(GuestRng::socket));
+        let rng = self.rng.as_ref().map(GuestRng::socket);
+        let sockets = nets.chain(rng).chain(self.vsock.as_ref().map(GuestVsock::socket));
         sockets
             .zip(first..)
             .map(|((registers, line), index)| place(index, registers, line))
             .collect()
     }
 
-    /// Stops the devices, each between two frames or requests.
+    /// Stops the devices, each between two frames, requests or packets.
     pub(super) fn park(&self) -> ParkedPeripherals<'_> {
         let nets = self.nets.iter().map(GuestNet::park).collect();
-        ParkedPeripherals { nets, rng: self.rng.as_ref().map(GuestRng::park) }
+        let vsock = self.vsock.as_ref().map(GuestVsock::park);
+        ParkedPeripherals { nets, rng: self.rng.as_ref().map(GuestRng::park), vsock }
     }
 
     /// Plugs a card into `link`, or into nothing.
@@ -145,12 +194,18 @@ impl Peripherals {
     pub(super) fn rng_counts(&self) -> Option<RngCounts> {
         self.rng.as_ref().map(GuestRng::counts)
     }
+
+    /// What the sockets to the host did so far, if there are any.
+    pub(super) fn vsock_counts(&self) -> Option<VsockCounts> {
+        self.vsock.as_ref().map(GuestVsock::counts)
+    }
 }
 
 impl ParkedPeripherals<'_> {
     /// No vCPU may run.
     pub(super) fn save(&self) -> SavedPeripherals {
         let nets = self.nets.iter().map(ParkedNet::save).collect();
-        SavedPeripherals { nets, rng: self.rng.as_ref().map(ParkedRng::save) }
+        let vsock = self.vsock.as_ref().map(ParkedVsock::save);
+        SavedPeripherals { nets, rng: self.rng.as_ref().map(ParkedRng::save), vsock }
     }
 }

@@ -21,6 +21,7 @@ use crate::virtio::test_driver::{self, Ring, write32};
 
 mod cards;
 mod random_bytes;
+mod sockets;
 
 const MEMORY: u64 = 16 << 20;
 const LONG: Duration = Duration::from_secs(30);

@@ -48,6 +48,23 @@ fn chains_are_taken_put_back_and_answered() {
 }
 
 #[test]
+fn a_doorbell_for_more_is_asked_for_behind_what_is_there() {
+    for event_idx in [false, true] {
+        let (memory, mut ring, _) = device();
+        let queue = SavedQueue { event_idx, ..saved(&ring) }.live(&memory).unwrap();
+        let mut queues = Queues::new(vec![None, Some(queue)]);
+        for head in 0..3 {
+            ring.chain(&memory, head, &[(0x8000, 1, false)]);
+            ring.offer(&memory, head);
+        }
+        assert!(queues.take(1, &memory).unwrap().is_some());
+        assert_eq!(queues.await_more(1, &memory), Ok(2));
+        assert_eq!(ring.avail_event(&memory), if event_idx { 3 } else { 0 });
+        assert_eq!(queues.await_more(0, &memory), Ok(0));
+    }
+}
+
+#[test]
 fn a_queue_that_the_driver_does_not_use_is_empty() {
     let (memory, _, mut queues) = device();
     for index in [0, 2, usize::MAX] {

@@ -2,7 +2,7 @@ use super::*;
 
 fn own(links: Vec<Link>) -> ChildConfig {
     let nets = links.into_iter().map(|link| ChildNet { link: Some(link), mac: None }).collect();
-    ChildConfig { serial: nowhere(), nets }
+    ChildConfig { nets, ..ChildConfig::from(nowhere()) }
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn the_parent_sends_what_was_available_and_each_side_receives_its_own() {
     let (its_near, its_far) = link();
     let mac = "02:00:00:00:00:02".parse().unwrap();
     let card = ChildNet { link: Some(its_near), mac: Some(mac) };
-    let own = ChildConfig { serial: nowhere(), nets: vec![card] };
+    let own = ChildConfig { nets: vec![card], ..ChildConfig::from(nowhere()) };
     let (child, _) = parent.fork(own).unwrap();
     let mut its_driver = driver.clone();
     assert_eq!(wait_used(&child, &mut its_driver.tx, 2).len(), 2, "without a doorbell");
