@@ -2,6 +2,7 @@
 
 use std::io;
 
+use pincow_guest_agent::client::ClientError;
 use thiserror::Error;
 
 use crate::bench::BenchError;
@@ -53,6 +54,9 @@ pub(super) enum Failure {
     /// A socket for programs of the host could not be had.
     #[error(transparent)]
     HostSocket(#[from] HostSocketError),
+    /// The agent of a guest did not do what it was asked.
+    #[error(transparent)]
+    Agent(#[from] ClientError),
     /// The stress test could not run.
     #[error(transparent)]
     Stress(#[from] StressError),

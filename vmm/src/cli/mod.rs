@@ -2,17 +2,21 @@
 //!
 //! Data goes to stdout, talk to stderr. With `--json` stdout holds JSON and nothing else. Exit
 //! status 0 means that all is well, 1 that something was found, and 2 that the command could not do
-//! its work: bad input, or a host that lacks something.
+//! its work: bad input, or a host that lacks something. `run` and `exec` have statuses of their own, which
+//! are those of what they run.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod agent_args;
 mod bench;
+mod copy;
 mod demo;
 mod disk;
 mod disk_args;
 mod doctor;
+mod exec;
 mod failure;
 mod fork;
 mod guest_args;
@@ -66,6 +70,8 @@ enum Command {
     Spawn(spawn::Args),
     Stop(stop::Args),
     Stats(stats::Args),
+    Exec(exec::Args),
+    Copy(copy::Args),
     Demo(demo::Args),
     #[command(subcommand)]
     Rules(rules::Command),
@@ -98,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Spawn(args) => spawn::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Exec(args) => Ok(exec::run(args)),
+        Command::Copy(args) => copy::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Rules(command) => rules::run(command),
         Command::Bench(command) => bench::run(command),

@@ -47,7 +47,7 @@ fn input_arrives_and_ends() {
 #[test]
 fn large_data_goes_both_ways() {
     let data = pattern(5 << 20);
-    let (ended, output, errors) = run(sh("tee /dev/stderr"), &data).unwrap();
+    let (ended, output, errors) = run(sh("tee /proc/self/fd/2"), &data).unwrap();
     assert_eq!(ended, Ended::Exited(0));
     assert!(output == data && errors == data);
     // A command that does not read, and one that does not stop at once.
