@@ -35,7 +35,8 @@ cloud_initramfs() {
     busybox=$(static_busybox)
     cp "$busybox" "$root/bin/busybox"
     install -m 755 images/guest/init "$root/init"
-    install -m 755 images/guest/{session,words} "$root/etc/pincow"
+    install -m 755 images/guest/{agent,session,words} "$root/etc/pincow"
+    install -m 755 "$(static_agent)" "$root/bin/pincow-agent"
     for module in "${MODULES[@]}"; do
         name=${module%:*}
         grep -q "/$name\.ko" "$modules/modules.builtin" && continue

@@ -11,6 +11,7 @@ use pincow_vmm::kvm::Host;
 use pincow_vmm::machine::ring0;
 
 mod linux {
+    pub(crate) mod agent;
     pub(crate) mod boot;
     pub(crate) mod console;
     pub(crate) mod control;

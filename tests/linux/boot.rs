@@ -18,8 +18,13 @@ impl Lab {
         vcpus: u32,
         disks: Vec<DiskConfig>,
     ) -> (Guest, Console) {
+        self.boot_as(linux, GuestConfig { vcpus, disks, ..Default::default() })
+    }
+
+    /// The same, of any kind.
+    pub(crate) fn boot_as(&self, linux: &Linux, config: GuestConfig) -> (Guest, Console) {
         let console = Console::default();
-        let config = GuestConfig { vcpus, serial: console.sink(), disks, ..Default::default() };
+        let config = GuestConfig { serial: console.sink(), ..config };
         let rules = Rules::from(RuleSet::default());
         let guest = Guest::boot_linux(&self.host, MEMORY_BYTES, rules, config, linux);
         let guest = guest.unwrap_or_else(|error| panic!("{error}"));
