@@ -54,7 +54,7 @@ fn guests_are_paused_and_killed_while_their_relatives_go_on() {
     let root: Side = (session.guest(FIRST).expect("it lives"), console);
     ask(&root, DISK_WORK);
 
-    let own = Own { serial: Some(folder.path().join("serial")), nets: Vec::new() };
+    let own = Own { serial: Some(folder.path().join("serial")), ..Own::default() };
     let fork = Request::Fork { id: FIRST, own };
     let killed = (0..KILLS).map(|_| {
         let made = made(&mut client, &fork);

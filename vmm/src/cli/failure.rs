@@ -2,7 +2,7 @@
 
 use std::io;
 
-use pincow_guest_agent::client::ClientError;
+use pincow_guest_agent::client::ClientError as AgentError;
 use thiserror::Error;
 
 use crate::bench::BenchError;
@@ -56,7 +56,7 @@ pub(super) enum Failure {
     HostSocket(#[from] HostSocketError),
     /// The agent of a guest did not do what it was asked.
     #[error(transparent)]
-    Agent(#[from] ClientError),
+    Agent(#[from] AgentError),
     /// The stress test could not run.
     #[error(transparent)]
     Stress(#[from] StressError),

@@ -4,6 +4,7 @@ use std::path::{self, PathBuf};
 
 use super::Failure;
 use super::net_args::NetArg;
+use super::vsock_args::VsockArg;
 use crate::control::Own;
 
 #[cfg(test)]
@@ -34,6 +35,12 @@ pub(super) struct OwnArgs {
     /// NAME is the number of the child, from 1 to the count.
     #[arg(long = "net", value_name = "tap=NAME[,mac=ADDRESS]")]
     nets: Vec<NetArg>,
+
+    /// The child's sockets to this host, as for `pincow run`, where the guest has some. Without, programs
+    /// of this host cannot connect to the child. {} in PATH is the number of the child, from 1 to the
+    /// count.
+    #[arg(long, value_name = "cid=CID,uds=PATH")]
+    vsock: Option<VsockArg>,
 }
 
 impl OwnArgs {
@@ -41,9 +48,11 @@ impl OwnArgs {
     pub(super) fn each(&self) -> Result<Vec<Own>, Failure> {
         let serial = self.serial.as_ref().map(|path| path.to_string_lossy().into_owned());
         let shares_serial = serial.as_ref().is_some_and(|name| !name.contains(NUMBER));
-        if self.count > 1 && (shares_serial || self.nets.iter().any(NetArg::is_for_one)) {
+        let shares_link = self.nets.iter().any(NetArg::is_for_one)
+            || self.vsock.as_ref().is_some_and(VsockArg::is_for_one);
+        if self.count > 1 && (shares_serial || shares_link) {
             return Err(Failure::Other(format!(
-                "{} guests cannot have one serial line or tap together: write {NUMBER} where the name \
+                "{} guests cannot have one serial line, tap or Unix socket together: write {NUMBER} where the name \
                  is to have the number of the guest, such as tap=tap{NUMBER}",
                 self.count
             )));
@@ -56,7 +65,14 @@ impl OwnArgs {
                 })
             };
             let serial = serial.as_ref().map(absolute).transpose()?;
-            Ok(Own { serial, nets: self.nets.iter().map(|net| net.card_of(number)).collect() })
+            let nets = self.nets.iter().map(|net| net.card_of(number)).collect();
+            let sockets = |arg: &VsockArg| {
+                let failed =
+                    |error| Failure::Other(format!("the path of the Unix socket: {error}"));
+                arg.sockets_of(number).map_err(failed)
+            };
+            let vsock = self.vsock.as_ref().map(sockets).transpose()?;
+            Ok(Own { serial, nets, vsock })
         };
         (1..=self.count).map(own).collect()
     }

@@ -1,9 +1,12 @@
 //! The sockets between a guest and the host, as people write them: `cid=3,uds=PATH`.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{self, PathBuf};
 use std::str::FromStr;
 
 use super::Failure;
+use super::own_args::{NUMBER, numbered};
+use crate::control::Sockets;
 use crate::guest::VsockConfig;
 use crate::virtio::vsock::{Cid, HostSocket};
 
@@ -48,6 +51,19 @@ impl FromStr for VsockArg {
         let cid = cid.ok_or_else(|| refused("it has no CID".to_owned()))?;
         let uds = uds.ok_or_else(|| refused("it names no Unix socket".to_owned()))?;
         Ok(Self { cid, uds })
+    }
+}
+
+impl VsockArg {
+    /// The sockets of child number `number` of a command: `{}` in the path is the number.
+    pub(super) fn sockets_of(&self, number: u32) -> io::Result<Sockets> {
+        let uds = path::absolute(numbered(&self.uds.to_string_lossy(), number))?;
+        Ok(Sockets { cid: self.cid, uds })
+    }
+
+    /// Whether children would get the same path.
+    pub(super) fn is_for_one(&self) -> bool {
+        !self.uds.to_string_lossy().contains(NUMBER)
     }
 }
 

@@ -56,7 +56,7 @@ pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use error::ControlError;
-pub use request::{Card, Own, Request};
+pub use request::{Card, Own, Request, Sockets};
 pub use response::{
     DiskStats, Frames, GuestInfo, GuestState, GuestStats, How, Made, Process, Response,
     SnapshotInfo, Stopping,

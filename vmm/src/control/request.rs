@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::virtio::net::Mac;
+use crate::virtio::vsock::Cid;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,19 @@ pub struct Own {
     /// Its network cards, in order. Those without an entry are plugged into nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nets: Vec<Card>,
+    /// Its sockets to the host; programs of the host cannot connect to it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vsock: Option<Sockets>,
+}
+
+/// The sockets between a guest and programs of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sockets {
+    /// The guest's address.
+    pub cid: Cid,
+    /// The Unix socket at which programs of the host find it, as an absolute path.
+    pub uds: PathBuf,
 }
 
 /// A network card: what it is plugged into, and its address.

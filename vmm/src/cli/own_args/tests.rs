@@ -4,7 +4,7 @@ use super::*;
 
 fn args(count: u32, serial: Option<&str>, nets: &[&str]) -> OwnArgs {
     let nets = nets.iter().map(|net| net.parse().unwrap()).collect();
-    OwnArgs { count, serial: serial.map(PathBuf::from), nets }
+    OwnArgs { count, serial: serial.map(PathBuf::from), nets, vsock: None }
 }
 
 #[test]
@@ -21,6 +21,18 @@ fn a_path_is_told_from_the_folder_of_the_command() {
     let own = args(1, Some("log"), &["tap=t"]).each().unwrap();
     assert_eq!(own[0].serial, Some(std::env::current_dir().unwrap().join("log")));
     assert_eq!(args(1, None, &[]).each().unwrap(), [Own::default()]);
+}
+
+#[test]
+fn each_child_gets_sockets_with_its_number() {
+    let vsock = Some("cid=7,uds=/tmp/child-{}.sock".parse().unwrap());
+    let own = OwnArgs { vsock, ..args(2, None, &[]) }.each().unwrap();
+    let sockets: Vec<_> = own.into_iter().map(|own| own.vsock.unwrap()).collect();
+    assert_eq!(sockets[1].uds, PathBuf::from("/tmp/child-2.sock"));
+    assert_eq!((u32::from(sockets[0].cid), u32::from(sockets[1].cid)), (7, 7));
+    let vsock = Some("cid=7,uds=one.sock".parse().unwrap());
+    let shared = OwnArgs { vsock, ..args(2, None, &[]) }.each().unwrap_err();
+    assert!(shared.to_string().contains("{}"), "{shared}");
 }
 
 #[test]

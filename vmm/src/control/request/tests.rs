@@ -15,6 +15,7 @@ fn requests_look_like_this() {
     let own = Own {
         serial: Some("/tmp/child".into()),
         nets: vec![card("t1", Some("02:00:00:00:00:07")), card("t2", None)],
+        vsock: Some(Sockets { cid: 7.try_into().unwrap(), uds: "/tmp/child.sock".into() }),
     };
     for (expected, text) in [
         (Request::Ps {}, r#"{"request":"ps"}"#),
@@ -23,7 +24,7 @@ fn requests_look_like_this() {
         (Request::Fork { id: 2, own: Own::default() }, r#"{"request":"fork","id":2,"own":{}}"#),
         (
             Request::Spawn { id: 3, own },
-            r#"{"request":"spawn","id":3,"own":{"serial":"/tmp/child","nets":[{"tap":"t1","mac":"02:00:00:00:00:07"},{"tap":"t2"}]}}"#,
+            r#"{"request":"spawn","id":3,"own":{"serial":"/tmp/child","nets":[{"tap":"t1","mac":"02:00:00:00:00:07"},{"tap":"t2"}],"vsock":{"cid":7,"uds":"/tmp/child.sock"}}}"#,
         ),
         (Request::Snapshot { id: 1 }, r#"{"request":"snapshot","id":1}"#),
         (Request::Stop { id: 1, kill: true }, r#"{"request":"stop","id":1,"kill":true}"#),
@@ -64,6 +65,7 @@ fn everything_else_is_refused_with_a_reason() {
         r#"{"request":"stop","id":1,"kill":"yes"}"#,
         r#"{"request":"fork","id":1,"own":null}"#,
         r#"{"request":"fork","id":1,"own":{"disk":"x"}}"#,
+        r#"{"request":"fork","id":1,"own":{"vsock":{"cid":2,"uds":"/tmp/child.sock"}}}"#,
         r#"{"request":"fork","id":1,"own":{"nets":[{"mac":"02:00:00:00:00:07"}]}}"#,
         r#"{"request":"fork","id":1,"own":{"nets":[{"tap":"t","mac":"01:00:00:00:00:07"}]}}"#,
     ] {
@@ -83,8 +85,14 @@ fn any_card() -> impl Strategy<Value = Card> {
 
 fn any_own() -> impl Strategy<Value = Own> {
     let serial = prop::option::of(".{0,40}".prop_map(PathBuf::from));
-    (serial, prop::collection::vec(any_card(), 0..4))
-        .prop_map(|(serial, nets)| Own { serial, nets })
+    let sockets = |(cid, uds)| Sockets { cid: Cid::try_from(cid).expect("3 and more"), uds };
+    let uds = ".{0,40}".prop_map(PathBuf::from);
+    let vsock = prop::option::of((3_u32..u32::MAX, uds).prop_map(sockets));
+    (serial, prop::collection::vec(any_card(), 0..4), vsock).prop_map(|(serial, nets, vsock)| Own {
+        serial,
+        nets,
+        vsock,
+    })
 }
 
 fn any_request() -> impl Strategy<Value = Request> {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use super::Session;
 use super::kept::Kept;
 use super::member::Member;
-use crate::control::{Card, ControlError, Made, Own};
+use crate::control::{Card, ControlError, Made, Own, Sockets};
 use crate::devices::serial::{SerialSink, nowhere};
-use crate::guest::{ChildConfig, ChildNet, Guest};
+use crate::guest::{ChildConfig, ChildNet, ChildVsock, Guest};
 use crate::virtio::net::Tap;
+use crate::virtio::vsock::HostSocket;
 
 impl Session {
     /// A child of guest `id`, which stands still if the guest does. What the child has of its own is made by
@@ -83,7 +84,8 @@ pub(super) fn child_config(id: u32, own: &Own) -> Result<ChildConfig, ControlErr
         Some(path) => append(path).map_err(refused)?,
     };
     let nets = own.nets.iter().map(|card| plug(card).map_err(refused)).collect::<Result<_, _>>()?;
-    Ok(ChildConfig { serial, nets })
+    let vsock = own.vsock.as_ref().map(|sockets| listen(sockets).map_err(refused)).transpose()?;
+    Ok(ChildConfig { serial, nets, vsock })
 }
 
 /// A file to append to, which is made if it is not there. What nobody reads (a pipe) loses what it has no room for,
@@ -99,6 +101,11 @@ fn append(path: &Path) -> Result<SerialSink, String> {
         Ok(file) => Ok(Box::new(file)),
         Err(error) => Err(format!("{shown}: {error}")),
     }
+}
+
+fn listen(sockets: &Sockets) -> Result<ChildVsock, String> {
+    let socket = HostSocket::bind(&sockets.uds).map_err(|error| error.to_string())?;
+    Ok(ChildVsock { cid: Some(sockets.cid), socket: Some(socket) })
 }
 
 fn plug(card: &Card) -> Result<ChildNet, String> {

@@ -141,19 +141,19 @@ fn what_a_child_has_of_its_own_is_opened_or_refused() {
     let Some(session) = session() else { return };
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("serial");
-    let own = Own { serial: Some(file.clone()), nets: Vec::new() };
+    let own = Own { serial: Some(file.clone()), ..Own::default() };
     let child = made(&session, Request::Fork { id: FIRST, own });
     drive::call(&session.guest(child.id).unwrap(), 0, Command::Puts).unwrap();
     assert!(!std::fs::read(&file).unwrap().is_empty());
     for (serial, word) in
         [("relative", "absolute"), ("/no/such/folder/file", "No such file"), ("/", "directory")]
     {
-        let own = Own { serial: Some(serial.into()), nets: Vec::new() };
+        let own = Own { serial: Some(serial.into()), ..Own::default() };
         let refused = session.execute(Request::Fork { id: FIRST, own }).unwrap_err().to_string();
         assert!(refused.contains(word), "{refused}");
     }
     let nets = vec![crate::control::Card { tap: "no-such-tap".to_owned(), mac: None }];
-    let refused = session.execute(Request::Fork { id: FIRST, own: Own { serial: None, nets } });
+    let refused = session.execute(Request::Fork { id: FIRST, own: Own { nets, ..Own::default() } });
     assert!(refused.unwrap_err().to_string().contains("no-such-tap"));
     assert_eq!(session.list().guests.len(), 2);
     assert!(answers(&session, FIRST));
