@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pincow_guest_protocol::word;
 use pincow_mmu::scenario::Random;
-use pincow_tests::Pincow;
+use pincow_tests::{Pincow, companion};
 use tempfile::TempDir;
 
 use super::journal::{Entry, Kind};
@@ -198,7 +198,7 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path, kind: Kind, early: bool) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kill9-guest"))
+        let mut child = Command::new(companion(env!("CARGO_BIN_EXE_kill9-guest")))
             .arg(folder)
             .arg(kind.to_string())
             .args(early.then_some("early"))

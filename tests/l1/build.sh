@@ -85,7 +85,7 @@ make_disk() {
     cp tests/l1/{start,tests} "$root/l1/"
     chmod 755 "$root"/l1/*
     for path in "${BESIDE_BUSYBOX[@]}"; do put_program "$root" "$(find_program "$path")"; done
-    cp "$TARGET/$TRIPLE/debug/pincow" "$root/usr/bin/pincow"
+    cp "$TARGET/$TRIPLE"/debug/{pincow,kill9-guest} "$root/usr/bin/"
     put_tests "$root"
     for path in "${with[@]}"; do cp -a "$path" "$root/with/"; done
     truncate -s "$DISK_SIZE" "$L1/disk.img"

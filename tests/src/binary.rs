@@ -147,6 +147,17 @@ pub(crate) fn path() -> &'static Path {
     PATH.get_or_init(|| std::env::var_os(PROGRAM_VARIABLE).map_or_else(build, PathBuf::from))
 }
 
+/// A program of the tests' own: where cargo built it, or, where there is no cargo, beside the program
+/// that is tested.
+#[must_use]
+pub fn companion(built: &str) -> PathBuf {
+    let built = Path::new(built);
+    match (std::env::var_os(PROGRAM_VARIABLE), built.file_name()) {
+        (Some(program), Some(name)) => Path::new(&program).with_file_name(name),
+        _ => built.to_owned(),
+    }
+}
+
 fn build() -> PathBuf {
     // A test is <target>/<profile>/deps/<test>.
     let test = std::env::current_exe().expect("the test's own path");

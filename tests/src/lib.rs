@@ -3,5 +3,5 @@
 mod binary;
 mod elsewhere;
 
-pub use binary::{Pincow, Ran, Started};
+pub use binary::{Pincow, Ran, Started, companion};
 pub use elsewhere::{Elsewhere, NOBODY, is_root};
