@@ -33,7 +33,8 @@ fn every_rule_set_shows_the_whole_demo() {
         let report = show(&host, &small(set, 1));
         assert_eq!((report.clones_ok, report.forks_ok), (4, 3), "{set}");
         assert!(report.forked_mid_run >= 2, "{set}: {}", report.forked_mid_run);
-        assert!(report.memory.unique < report.memory.as_if_copied / 10, "{set}");
+        // Other tests of this process make what it has in memory a random number.
+        assert!(report.memory.frames < report.memory.as_if_copied / 10, "{set}");
         let refuses = matches!(set, RuleSet::Busy | RuleSet::Wait);
         assert!(report.io.in_flight.len() == 3 || refuses && report.io.refused > 0, "{set}");
     }
