@@ -19,6 +19,7 @@ struct Guest {
 
 impl Guest {
     fn new() -> Self {
+        pincow_guest_agent::default_signals();
         let folder = TempDir::new().expect("a folder");
         let listener = UnixListener::bind(folder.path().join("v")).expect("a socket");
         thread::spawn(move || {

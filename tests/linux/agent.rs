@@ -40,6 +40,8 @@ fn commands_return_their_output_and_status_and_files_their_bytes() {
     assert_eq!(ran.status, Some(42), "{}\n{}", ran.stderr, console.text());
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("hi from Linux\n", "err\n"));
     assert_eq!(exec(&path, "kill -9 $$", "").status, Some(137));
+    // The agent's own shell has started it in its background.
+    assert_eq!(exec(&path, "kill -INT $$", "").status, Some(130));
     assert_eq!(pincow("exec", &path, &["--", "no-such-program"]).run().status, Some(127));
     // More than all buffers on the way hold, in both directions.
     let text: String = (0..100_000).map(|line| format!("line {line}\n")).collect();

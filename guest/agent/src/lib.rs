@@ -40,11 +40,13 @@ pub mod frame;
 pub mod message;
 mod put;
 mod server;
+mod signals;
 
 #[cfg(test)]
 mod tests;
 
 pub use server::serve;
+pub use signals::default_signals;
 
 /// The port that the agent listens on.
 pub const PORT: u32 = 1024;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pincow_guest_agent::{PORT, serve};
+use pincow_guest_agent::{PORT, default_signals, serve};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 const HELP: &str = "\
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         }
         _ => return fail(HELP),
     };
+    default_signals();
     match listen(port) {
         Ok(listener) => accept(&listener),
         Err(error) => fail(&format!(

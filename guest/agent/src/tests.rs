@@ -25,7 +25,7 @@ fn raw() -> (UnixStream, JoinHandle<()>) {
 }
 
 /// A command of the shell.
-fn sh(script: &str) -> Exec {
+pub(crate) fn sh(script: &str) -> Exec {
     command(&["sh", "-c", script])
 }
 
@@ -34,7 +34,7 @@ fn command(argv: &[&str]) -> Exec {
 }
 
 /// Runs a command: how it ended, and what it wrote.
-fn run(exec: Exec, input: &[u8]) -> Result<(Ended, Vec<u8>, Vec<u8>), ClientError> {
+pub(crate) fn run(exec: Exec, input: &[u8]) -> Result<(Ended, Vec<u8>, Vec<u8>), ClientError> {
     let (agent, serving) = agent();
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let input = std::io::Cursor::new(input.to_owned());
