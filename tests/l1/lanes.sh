@@ -1,0 +1,94 @@
+# Runs test binaries in L1s of their own, side by side. Sourced by tests/npt.
+#
+# One L1 keeps one core of this machine busy (boot.sh says why), so there are two of them.
+
+# The test binary that takes about as long as all others together.
+readonly LONGEST=pincow_vmm
+
+# run_in_lanes NAME..: adds what they print to $TARGET/tests-LANE.log. Shows it, too, with the lane's number
+# before each line.
+run_in_lanes() {
+    local name lane one=() two=() running=()
+    for name; do
+        if [ "$name" = "$LONGEST" ]; then one+=("$name"); else two+=("$name"); fi
+    done
+    [ ${#one[@]} = 0 ] || lane_in_background 1 "${one[@]}"
+    [ ${#two[@]} = 0 ] || lane_in_background 2 "${two[@]}"
+    for lane in "${running[@]}"; do wait "$lane" || true; done
+}
+
+# In a process group of its own, so that all of it can be stopped.
+lane_in_background() {
+    set -m
+    run_lane "$@" &
+    running+=($!)
+    lanes+=($!)
+    set +m
+}
+
+# run_lane NUMBER NAME..
+run_lane() {
+    local lane=$1
+    shift
+    L1=$L1/$lane
+    mkdir -p "$L1"
+    choose_tests "$@"
+    build_l1
+    (boot_l1 /l1/tests) </dev/null 2>&1 | tee -a "$TARGET/tests-$lane.log" | without_talk | sed -u "s/^/$lane | /" || true
+    mv -f "$L1/console.log" "$TARGET/console-$lane.log"
+    rm -rf "$L1"
+}
+
+stop_lanes() {
+    local lane
+    for lane in "${lanes[@]}"; do kill -TERM -- "-$lane" 2>/dev/null || true; done
+}
+
+# Leaves out what tests printed that passed, but for what they skipped.
+without_talk() {
+    sed -u '/^successes:$/,/^failures:$\|^test result:/{/^skipped: \|^failures:$\|^test result:/!d}'
+}
+
+# results NAME..: a line for each: its name and how many tests passed, failed and were skipped when it ran
+# last. Skipped are those that a debug build leaves out and those that said that there was nothing to test.
+# A binary that did not come to an end has failed.
+results() {
+    awk -v chosen="$*" '
+        /^     Running / { name = $2; ok[name] = bad[name] = left_out[name] = ended[name] = 0 }
+        /^test result:/ {
+            for (i = 1; i < NF; i++) {
+                if ($(i + 1) ~ /^passed/) ok[name] += $i
+                if ($(i + 1) ~ /^failed/) bad[name] += $i
+                if ($(i + 1) ~ /^ignored/) left_out[name] += $i
+            }
+            ended[name] = 1
+        }
+        /^skipped: / { ok[name]--; left_out[name]++ }
+        END {
+            count = split(chosen, names, " ")
+            for (i = 1; i <= count; i++) {
+                name = names[i]
+                print name, ok[name] + 0, bad[name] + !ended[name], left_out[name] + 0
+            }
+        }' "$TARGET"/tests-[12].log
+}
+
+# Those of the named test binaries in which something failed.
+failed_of() {
+    results "$@" | awk '$3 != 0 { print $1 }'
+}
+
+# What the tests that failed printed, and the end of what an L1 said that died.
+show_failures() {
+    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[12].log
+}
+
+# Ends with a line that counts, as tests/run does. Fails when a test failed, or none ran.
+count_tests() {
+    results "$@" | awk '
+        { ok += $2; bad += $3; left_out += $4 }
+        END {
+            printf "%d passed, %d failed, %d skipped\n", ok, bad, left_out
+            exit ok == 0 || bad != 0
+        }'
+}
