@@ -1,20 +1,34 @@
 # Runs test binaries in L1s of their own, side by side. Sourced by tests/npt.
-#
-# One L1 keeps one core of this machine busy (boot.sh says why), so there are two of them.
 
-# The test binary that takes about as long as all others together.
+# The test binary that takes about as long as all others without Linux together.
 readonly LONGEST=pincow_vmm
+# Those with Linux guests.
+readonly LINUX=(linux)
 
 # run_in_lanes NAME..: adds what they print to $TARGET/tests-LANE.log. Shows it, too, with the lane's number
-# before each line.
+# before each line. Boot.sh says why Linux guests get another kind of L1, which keeps both cores of a small
+# machine busy: it comes after the others.
 run_in_lanes() {
-    local name lane one=() two=() running=()
+    local name lane one=() two=() three=() running=()
     for name; do
-        if [ "$name" = "$LONGEST" ]; then one+=("$name"); else two+=("$name"); fi
+        case " ${LINUX[*]} " in
+        *" $name "*) three+=("$name") ;;
+        *) if [ "$name" = "$LONGEST" ]; then one+=("$name"); else two+=("$name"); fi ;;
+        esac
     done
+    threads=single
     [ ${#one[@]} = 0 ] || lane_in_background 1 "${one[@]}"
     [ ${#two[@]} = 0 ] || lane_in_background 2 "${two[@]}"
+    await_lanes
+    threads=multi
+    [ ${#three[@]} = 0 ] || lane_in_background 3 "${three[@]}"
+    await_lanes
+}
+
+await_lanes() {
+    local lane
     for lane in "${running[@]}"; do wait "$lane" || true; done
+    running=()
 }
 
 # In a process group of its own, so that all of it can be stopped.
@@ -70,7 +84,7 @@ results() {
                 name = names[i]
                 print name, ok[name] + 0, bad[name] + !ended[name], left_out[name] + 0
             }
-        }' "$TARGET"/tests-[12].log
+        }' "$TARGET"/tests-[123].log
 }
 
 # Those of the named test binaries in which something failed.
@@ -80,7 +94,7 @@ failed_of() {
 
 # What the tests that failed printed, and the end of what an L1 said that died.
 show_failures() {
-    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[12].log
+    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[123].log
 }
 
 # Ends with a line that counts, as tests/run does. Fails when a test failed, or none ran.
