@@ -9,6 +9,9 @@ use super::written_beside::WrittenBeside;
 /// Sectors per step: 1 MiB.
 const STEP: u64 = 2048;
 
+/// What files that are read past the page cache want of the memory that is read to, in bytes.
+const ALIGNED: usize = 4096;
+
 /// Zeroes of this many bytes in a row become a hole.
 const HOLE: usize = 4096;
 
@@ -48,10 +51,12 @@ fn copy(disk: &Disk, first: u64, count: u64, out: &WrittenBeside) -> Result<(), 
                 return Err(DiskError::io(out.path(), "copying", at)(source));
             }
             Place::File { file, offset } => {
-                let mut bytes = vec![0; length as usize];
+                let mut memory = vec![0; length as usize + ALIGNED];
+                let begin = memory.as_ptr().align_offset(ALIGNED);
+                let bytes = &mut memory[begin..][..length as usize];
                 let failed = DiskError::io(out.path(), "reading for it what is", at);
-                file.read_exact_at(&mut bytes, *offset).map_err(failed)?;
-                write(out, &bytes, at)?;
+                file.read_exact_at(bytes, *offset).map_err(failed)?;
+                write(out, bytes, at)?;
             }
         }
         at += length;

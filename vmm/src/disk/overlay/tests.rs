@@ -207,3 +207,22 @@ fn flattened_it_reads_the_same_and_has_holes() {
     assert_eq!(std::fs::read(&out).unwrap(), expected);
     assert!(std::os::unix::fs::MetadataExt::blocks(&out.metadata().unwrap()) < 64);
 }
+
+#[test]
+fn flattened_past_the_page_cache_it_reads_the_same() {
+    let home = Home::new(2);
+    let direct = DiskOptions { direct: true, ..DiskOptions::default() };
+    let disk = match Disk::open(&home.path(), true, direct) {
+        Ok(disk) => disk,
+        // Some filesystems have no such thing, and say so when a file is opened.
+        Err(DiskError::Open { source, .. }) => {
+            assert_eq!(source.raw_os_error(), Some(libc::EINVAL));
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let [cached, past_it] = ["cached", "past-it"].map(|name| home.0.path().join(name));
+    flatten(&home.opened().unwrap(), &cached, |_, _| {}).unwrap();
+    flatten(&disk, &past_it, |_, _| {}).unwrap();
+    assert!(std::fs::read(&past_it).unwrap() == std::fs::read(&cached).unwrap());
+}
