@@ -20,6 +20,13 @@ const KVM_FEATURES_LEAF: u32 = 0x4000_0001;
 /// has no such promise from its own KVM and would sleep for ever, so guests are not offered them.
 const ASYNC_PAGE_FAULTS: u32 = 1 << 4 | 1 << 10 | 1 << 14;
 
+/// KVM_FEATURE_PV_UNHALT in EAX of that leaf.
+///
+/// A guest that waits for a lock halts, and whoever gives the lock free kicks it by a hypercall. KVM
+/// remembers a kick that comes before the halt, in a bit that nothing reads out (`pv_unhalted`): a copy
+/// that was made in between would halt with interrupts off, for ever. Without it, guests spin.
+const PV_UNHALT: u32 = 1 << 7;
+
 /// VMX in ECX of leaf 1 and SVM in ECX of leaf 0x8000_0001: what a guest's own guests are is not
 /// part of the state that is saved.
 const VMX: u32 = 1 << 5;
@@ -39,15 +46,20 @@ pub(super) fn supported(kvm: &Kvm) -> Result<CpuId, KvmError> {
     let mut cpuid = kvm
         .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
         .map_err(KvmError::of("KVM_GET_SUPPORTED_CPUID"))?;
-    for entry in cpuid.as_mut_slice() {
+    offer(cpuid.as_mut_slice());
+    Ok(cpuid)
+}
+
+/// Takes away what cannot be saved, and says that a hypervisor is there.
+fn offer(entries: &mut [kvm_cpuid_entry2]) {
+    for entry in entries {
         match entry.function {
             0x1 => entry.ecx = entry.ecx & !VMX | HYPERVISOR,
             0x8000_0001 => entry.ecx &= !SVM,
-            KVM_FEATURES_LEAF => entry.eax &= !ASYNC_PAGE_FAULTS,
+            KVM_FEATURES_LEAF => entry.eax &= !(ASYNC_PAGE_FAULTS | PV_UNHALT),
             _ => {}
         }
     }
-    Ok(cpuid)
 }
 
 /// What the vCPUs of one guest have in common.

@@ -51,3 +51,16 @@ fn one_vcpu_is_alone() {
     assert_eq!([cores.eax, cores.ebx, cores.ecx], [0, 1, 0x201]);
     assert!(cpuid.as_slice().iter().all(|e| e.function != 0x1f), "a leaf that the host lacks");
 }
+
+#[test]
+fn what_a_copy_could_not_go_on_with_is_not_offered() {
+    let all = [u32::MAX; 4];
+    let mut entries = [0x1, 0x8000_0001, KVM_FEATURES_LEAF, 0x7].map(|leaf| entry(leaf, all));
+    entries[0].ecx &= !HYPERVISOR;
+    offer(&mut entries);
+    assert_eq!(entries[0].ecx, !VMX, "a hypervisor, and no VMX");
+    assert_eq!(entries[1].ecx, !SVM);
+    // Bits 4, 10 and 14 are asynchronous page faults, 7 is the kick of a vCPU that waits for a lock.
+    assert_eq!(entries[2].eax, !0x4490);
+    assert_eq!(entries[3].eax, u32::MAX);
+}
