@@ -8,6 +8,7 @@ mod linux {
     pub(crate) mod console;
     pub(crate) mod control;
     pub(crate) mod fork;
+    pub(crate) mod identity;
     pub(crate) mod lab;
     pub(crate) mod shell;
     pub(crate) mod state;

@@ -14,7 +14,7 @@ use crate::Lab;
 pub(crate) type Side = (Arc<Guest>, Console);
 
 /// Forks the guest and lets the child run.
-fn fork(parent: &Guest) -> Side {
+pub(crate) fn fork(parent: &Guest) -> Side {
     let console = Console::default();
     let (child, cut) = parent.fork(console.sink()).unwrap_or_else(|error| panic!("{error}"));
     child.machine().start().expect("it starts");
@@ -23,7 +23,7 @@ fn fork(parent: &Guest) -> Side {
 }
 
 /// A guest that was booted.
-fn side((guest, console): (Guest, Console)) -> Side {
+pub(crate) fn side((guest, console): (Guest, Console)) -> Side {
     (Arc::new(guest), console)
 }
 

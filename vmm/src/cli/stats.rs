@@ -40,6 +40,9 @@ fn write(to: &mut dyn Write, remote: &Remote, stats: &GuestStats) -> io::Result<
         Columns::of(&stats.guest, |number| remote.name(number));
     writeln!(to, "guest    {}, {age} old: {state}", remote.name(stats.guest.id))?;
     writeln!(to, "memory   {unique} its own, {shared} shared, {pinned} pinned by transfers")?;
+    if let Some(id) = stats.guest.generation_id {
+        writeln!(to, "identity generation ID {id}")?;
+    }
     for (index, disk) in stats.disks.iter().enumerate() {
         let DiskStats { transfers_in_flight, requests_in_flight, counts } = disk;
         writeln!(

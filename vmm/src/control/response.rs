@@ -7,7 +7,7 @@ use pincow_mmu::stats::Counts;
 use serde::{Deserialize, Serialize};
 
 use crate::guest::Cut;
-use crate::machine::Stopped;
+use crate::machine::{GenerationId, Stopped};
 use crate::virtio::blk::BlkCounts;
 use crate::virtio::net::NetCounts;
 use crate::virtio::rng::RngCounts;
@@ -83,6 +83,8 @@ pub struct GuestInfo {
     pub vcpus: u32,
     /// Its memory in bytes, as it sees it.
     pub memory_bytes: u64,
+    /// What its operating system tells it by from other copies, where it has a PC.
+    pub generation_id: Option<GenerationId>,
     /// When it was made, in milliseconds since 1970.
     pub started_unix_ms: u64,
     /// How long it has lived, in milliseconds; pauses count.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pincow_guest_protocol::devices::{MAILBOX_STRIDE, SERIAL_BASE, SERIAL_REGISTERS, mailbox};
 use serde::{Deserialize, Serialize};
 
-use super::{BusDevice, Wire};
+use super::{BusDevice, GenerationId, Wire};
 use crate::boot::linux::layout::SERIAL_IRQ;
 use crate::devices::pc::{
     AcpiPm, AcpiPmState, COM1, COM1_REGISTERS, I8042, I8042_COMMAND, I8042_DATA, PM1_CONTROL,
@@ -31,6 +31,7 @@ pub(super) struct Board {
 struct Pc {
     pm: Arc<AcpiPm>,
     rtc: Arc<Rtc>,
+    generation_id: GenerationId,
 }
 
 /// The devices that only a PC has, as plain data.
@@ -59,17 +60,19 @@ impl Board {
         Ok(Board { bus, ports: MmioBus::new(), serial, mailboxes, wires, pc: None })
     }
 
-    /// For an operating system. The serial port interrupts on `line`.
+    /// For an operating system. The serial port interrupts on `line`; that there is a new generation
+    /// ID, on the wire beside it.
     pub(super) fn pc(
         (serial, line): (Serial, Line),
         mailboxes: Vec<Arc<Mailbox>>,
         further: Vec<BusDevice>,
+        (generation_id, generation): (GenerationId, Wire),
         state: &PcDevices,
     ) -> Result<Board, BusError> {
         let serial = Arc::new(serial);
         let mut bus = MmioBus::new();
         let mut wires = insert(&mut bus, further)?;
-        wires.push(Wire { line, irq: SERIAL_IRQ });
+        wires.extend([Wire { line, irq: SERIAL_IRQ }, generation]);
         let pm = Arc::new(AcpiPm::restore(state.acpi_pm));
         let rtc = Arc::new(Rtc::restore(state.rtc_index));
         let ports: [(u16, u16, Arc<dyn MmioDevice>); 5] = [
@@ -83,11 +86,16 @@ impl Board {
         for (first, len, device) in ports {
             port_bus.insert(first.into(), len.into(), device)?;
         }
-        let pc = Some(Pc { pm, rtc });
+        let pc = Some(Pc { pm, rtc, generation_id });
         Ok(Board { bus, ports: port_bus, serial, mailboxes, wires, pc })
     }
 
-    /// The devices that only a PC has.
+    /// Which copy of the guest this is, on a PC.
+    pub(super) fn generation_id(&self) -> Option<GenerationId> {
+        self.pc.as_ref().map(|pc| pc.generation_id)
+    }
+
+    /// The devices that only a PC has. Not the generation ID, since no copy has the same.
     pub(super) fn save_pc(&self) -> Option<PcDevices> {
         let save = |pc: &Pc| PcDevices { acpi_pm: pc.pm.save(), rtc_index: pc.rtc.save() };
         self.pc.as_ref().map(save)

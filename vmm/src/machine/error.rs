@@ -1,11 +1,13 @@
 //! What can go wrong with a machine.
 
 use thiserror::Error;
+use vm_memory::GuestMemoryError;
 use vmm_sys_util::errno;
 
 use super::{RamError, Stopped};
 use crate::boot::BootError;
 use crate::boot::linux::LinuxError;
+use crate::boot::linux::layout::GENERATION_ID;
 use crate::devices::BusError;
 use crate::devices::serial::SerialRestoreError;
 use crate::kvm::{HostError, KvmError, RestoreError};
@@ -34,6 +36,12 @@ pub enum MachineError {
     /// An interrupt line was not to be had.
     #[error("an interrupt line's event counter: {0}: raise the limit of open files (ulimit -n)")]
     Line(#[source] std::io::Error),
+    /// There are no random bytes for the generation ID.
+    #[error("the generation ID's random bytes: {0}")]
+    Random(#[source] std::io::Error),
+    /// The generation ID was not written.
+    #[error("writing the generation ID to guest memory at {GENERATION_ID:#x}: {0}")]
+    GenerationId(#[source] GuestMemoryError),
     /// The saved interrupt controllers were refused.
     #[error("restoring the interrupt controllers: {0}")]
     Chips(#[source] RestoreError),

@@ -49,6 +49,7 @@ use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vcpus, Vm};
 mod board;
 mod config;
 mod error;
+mod generation;
 mod kick;
 mod pause;
 pub mod ram;
@@ -63,6 +64,7 @@ mod thread;
 pub use board::PcDevices;
 pub use config::{BusDevice, MachineConfig, Wire};
 pub use error::{MachineError, PauseError};
+pub use generation::{GenerationId, NotAGenerationId};
 pub use pause::Paused;
 pub use ram::{GuestRam, RamError};
 pub use slot::ParkedAt;
@@ -148,13 +150,16 @@ impl Machine {
         let line = Line::new().map_err(MachineError::Line)?;
         let serial = (Serial::new(config.serial, Box::new(line.clone())), line);
         let new = PcDevices::default();
-        let board = Board::pc(serial, mailboxes(config.vcpus), config.devices, &new)?;
+        let generation = generation::give(&ram, false)?;
+        let mailboxes = mailboxes(config.vcpus);
+        let board = Board::pc(serial, mailboxes, config.devices, generation, &new)?;
         let parked = vec![ParkedAt::Exit; vcpus.len()];
         Machine::assemble(host, vm, vcpus, &parked, board, ram)
     }
 
     /// Makes the machine that `state` describes, over memory that has the content it had then. It
-    /// goes on where it was saved, once [`Machine::start`] is called. `config.vcpus` is not used.
+    /// goes on where it was saved, once [`Machine::start`] is called. `config.vcpus` is not used. A PC
+    /// has a new generation ID, and its interrupt is pending.
     ///
     /// # Errors
     ///
@@ -186,7 +191,9 @@ impl Machine {
                 vm.restore_chips(&pc.chips).map_err(MachineError::Chips)?;
                 let line = Line::new().map_err(MachineError::Line)?;
                 let serial = Serial::restore(serial, sink, Box::new(line.clone()))?;
-                Board::pc((serial, line), mailboxes, config.devices, &pc.devices)?
+                let generation = generation::give(&ram, true)?;
+                let serial = (serial, line);
+                Board::pc(serial, mailboxes, config.devices, generation, &pc.devices)?
             }
         };
         let parked: Vec<ParkedAt> = state.vcpus.iter().map(|saved| saved.parked_at).collect();
@@ -309,6 +316,11 @@ impl Machine {
     /// The device bus.
     pub fn bus(&self) -> &MmioBus {
         &self.shared.board.bus
+    }
+
+    /// Which copy of the guest this is. A PC knows, other machines do not.
+    pub fn generation_id(&self) -> Option<GenerationId> {
+        self.shared.board.generation_id()
     }
 
     /// The guest's memory.

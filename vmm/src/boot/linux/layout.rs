@@ -5,6 +5,7 @@
 //! 0x0002_0000  command line
 //! 0x0009_fc00  end of low RAM: a PC has its extended BIOS data here
 //! 0x000e_0000  ACPI tables, in what a PC has as BIOS
+//! 0x000f_f000  the generation ID, in a page of its own
 //! 0x0010_0000  RAM: the kernel where it wants to be, the initrd at the end
 //! 0xd000_0000  end of the room for RAM: device registers (guest/README.md)
 //! 0xfec0_0000  IOAPIC, 0xfee0_0000 local APICs, 0xfffb_c000 pages that KVM needs on Intel
@@ -48,7 +49,11 @@ pub const LOW_RAM_END: u64 = 0x9_fc00;
 /// The ACPI tables, the root pointer first.
 pub const ACPI: u64 = 0xe_0000;
 
-/// End of the room for ACPI tables, and where RAM goes on.
+/// The generation ID, and end of the room for ACPI tables. Its page is not RAM for the kernel, so that
+/// nothing else is ever in it, and a copy that gets a new one copies no more than that.
+pub const GENERATION_ID: u64 = 0xf_f000;
+
+/// Where RAM goes on.
 pub const HIGH_RAM: u64 = 0x10_0000;
 
 /// Registers of the IOAPIC, where KVM has it.
@@ -65,6 +70,10 @@ pub const KVM_TSS: u64 = 0xfffb_d000;
 
 /// The interrupt of the serial port COM1.
 pub const SERIAL_IRQ: u32 = 4;
+
+/// The interrupt that tells of a new generation ID: the one that a PC keeps for a second
+/// printer.
+pub const GENERATION_IRQ: u32 = 5;
 
 /// The interrupt of ACPI events (SCI).
 pub const ACPI_IRQ: u32 = 9;

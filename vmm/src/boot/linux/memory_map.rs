@@ -1,7 +1,7 @@
 //! Which parts of guest-physical memory are RAM: for the `e820` table of the zero page and for the
 //! memory map of PVH, which have the same types (ACPI 6.5, table 15.2).
 
-use super::layout::{ACPI, HIGH_RAM, LOW_RAM_END};
+use super::layout::{ACPI, GENERATION_ID, HIGH_RAM, LOW_RAM_END};
 
 #[cfg(test)]
 mod tests;
@@ -30,11 +30,13 @@ impl Range {
 }
 
 /// The ranges of a guest with `ram_bytes` bytes, at least 1 MiB and a page, in order.
-pub(super) fn ranges(ram_bytes: u64) -> [Range; 4] {
+pub(super) fn ranges(ram_bytes: u64) -> [Range; 5] {
     [
         Range::new(0, LOW_RAM_END, Kind::Ram),
         Range::new(LOW_RAM_END, 0xa_0000, Kind::Reserved),
-        Range::new(ACPI, HIGH_RAM, Kind::Acpi),
+        Range::new(ACPI, GENERATION_ID, Kind::Acpi),
+        // What the kernel may not take back once it has read it.
+        Range::new(GENERATION_ID, HIGH_RAM, Kind::Reserved),
         Range::new(HIGH_RAM, ram_bytes, Kind::Ram),
     ]
 }

@@ -159,7 +159,17 @@ impl Member {
             let (shared, unique) = (census.shared, census.private);
             Frames { shared, unique, pinned: census.pinned, swapped: census.swapped }
         });
-        GuestInfo { id, parent, state, vcpus, memory_bytes, started_unix_ms, age_ms, frames }
+        GuestInfo {
+            id,
+            parent,
+            state,
+            vcpus,
+            memory_bytes,
+            generation_id: guest.and_then(|guest| guest.machine().generation_id()),
+            started_unix_ms,
+            age_ms,
+            frames,
+        }
     }
 
     fn stats_of(&self, living: Option<&Guest>, state: GuestState) -> GuestStats {

@@ -87,6 +87,7 @@ fn guest(state: GuestState) -> GuestInfo {
         state,
         vcpus: 1,
         memory_bytes: 1 << 24,
+        generation_id: "0123456789abcdef0011223344556677".parse().ok(),
         started_unix_ms: 7,
         age_ms: 8,
         frames: None,

@@ -2,15 +2,18 @@
 
 use acpi_tables::Aml;
 use acpi_tables::aml::{
-    Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Package, Path, ResourceTemplate, Scope,
-    ZERO,
+    Device, EISAName, IO, Interrupt, Memory32Fixed, Method, Name, Notify, Package, Path,
+    ResourceTemplate, Scope, ZERO,
 };
 use acpi_tables::sdt::Sdt;
 
 use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::boot::linux::Hardware;
-use crate::boot::linux::layout::{SERIAL_IRQ, VirtioPlace};
+use crate::boot::linux::layout::{GENERATION_ID, GENERATION_IRQ, SERIAL_IRQ, VirtioPlace};
 use crate::devices::pc::{COM1, COM1_REGISTERS, PVPANIC, RTC_INDEX, SLEEP_TYPE_OFF};
+
+/// The notification that a generation ID has changed.
+const CHANGED: u8 = 0x80;
 
 /// Bytes of a table header, and the revision with 64-bit integers.
 const HEADER_LEN: u32 = 36;
@@ -25,6 +28,7 @@ pub(super) fn table(hardware: &Hardware) -> Sdt {
     serial(&mut body);
     clock(&mut body);
     panic_port(&mut body);
+    generation(&mut body);
     for (index, place) in hardware.virtio.iter().enumerate() {
         virtio(index, place, &mut body);
     }
@@ -61,6 +65,28 @@ fn clock(body: &mut Vec<u8>) {
 
 fn panic_port(body: &mut Vec<u8>) {
     device("PEVT", &"QEMU0001", 0, vec![&io(PVPANIC, 1)], body);
+}
+
+/// The generation ID: where it is, as two halves of an address, and an event device (ACPI0013, 5.6.9)
+/// whose interrupt tells the driver that it has changed. The name of the specification is too long
+/// for _HID.
+fn generation(body: &mut Vec<u8>) {
+    let hid = Name::new(Path::new("_HID"), &"PCOWVGID");
+    let cid = Name::new(Path::new("_CID"), &"VM_Gen_Counter");
+    let ddn = Name::new(Path::new("_DDN"), &"VM_Gen_Counter");
+    let (low, high) = (GENERATION_ID as u32, (GENERATION_ID >> 32) as u32);
+    let address = Name::new(Path::new("ADDR"), &Package::new(vec![&low, &high]));
+    let id = Device::new(Path::new("VGEN"), vec![&hid, &cid, &ddn, &address]);
+
+    let hid = Name::new(Path::new("_HID"), &"ACPI0013");
+    let unique = Name::new(Path::new("_UID"), &ZERO);
+    let line = edge(GENERATION_IRQ);
+    let resources = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&line]));
+    let place = Path::new("\\_SB_.VGEN");
+    let changed = Notify::new(&place, &CHANGED);
+    let event = Method::new(Path::new("_EVT"), 1, true, vec![&changed]);
+    let events = Device::new(Path::new("GED_"), vec![&hid, &unique, &resources, &event]);
+    Scope::new(Path::new("\\_SB_"), vec![&id, &events]).to_aml_bytes(body);
 }
 
 /// A virtio device behind memory-mapped registers, by the ID that Linux' driver looks for.

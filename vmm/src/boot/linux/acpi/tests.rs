@@ -1,4 +1,4 @@
-use super::super::layout::{HIGH_RAM, virtio_place};
+use super::super::layout::{GENERATION_ID, GENERATION_IRQ, virtio_place};
 use super::*;
 
 fn hardware(vcpus: u32, devices: usize) -> Hardware {
@@ -37,7 +37,7 @@ fn every_table_is_found_from_the_root() {
     let facs = u32_at(fadt, 36) - ACPI as usize;
     assert!(facs.is_multiple_of(64));
     table(&tables, facs, b"FACS");
-    assert!(tables.len() <= (HIGH_RAM - ACPI) as usize);
+    assert!(tables.len() <= (GENERATION_ID - ACPI) as usize);
 }
 
 #[test]
@@ -75,6 +75,22 @@ fn a_virtio_device_tells_its_registers_and_its_interrupt() {
         assert_eq!(find(&line), 1);
     }
     assert_eq!(find(b"_S5_"), 1);
+}
+
+#[test]
+fn the_generation_id_tells_its_address_and_how_it_changes() {
+    let bytes = bytes_of(&dsdt::table(&hardware(1, 0)));
+    let find = |wanted: &[u8]| bytes.windows(wanted.len()).filter(|w| *w == wanted).count();
+    assert_eq!(find(b"\x08_CID\x0dVM_Gen_Counter\0"), 1);
+    // A package of two integers: 32 bits, and 0.
+    let address = (GENERATION_ID as u32).to_le_bytes();
+    let package = [b"\x08ADDR\x12".as_slice(), &[8, 2, 0x0c], &address, &[0]].concat();
+    assert_eq!(find(&package), 1);
+    let line = [&[0x89, 6, 0, 3, 1], GENERATION_IRQ.to_le_bytes().as_slice()].concat();
+    assert_eq!(find(&line), 1);
+    // A method of one argument, serialized, that notifies with 0x80.
+    let method = b"\x14\x13_EVT\x09\x86\\\x2e_SB_VGEN\x0a\x80";
+    assert_eq!(find(method), 1);
 }
 
 #[test]

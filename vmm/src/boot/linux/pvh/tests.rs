@@ -13,8 +13,8 @@ fn fields_are_where_the_protocol_has_them() {
     assert_eq!(read_u64(&ram, START_INFO + 24), COMMAND_LINE);
     assert_eq!(read_u64(&ram, START_INFO + 32), 0xe_0000);
     let (map, entries) = (read_u64(&ram, START_INFO + 40), read_u32(&ram, START_INFO + 48));
-    assert_eq!(entries, 4);
-    let last = map + 3 * 24;
+    assert_eq!(entries, 5);
+    let last = map + 4 * 24;
     assert_eq!((read_u64(&ram, last), read_u32(&ram, last + 16)), (0x10_0000, 1));
     assert_eq!(read_u64(&ram, last + 8), RAM - 0x10_0000);
 }

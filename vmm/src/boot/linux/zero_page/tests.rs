@@ -30,8 +30,8 @@ fn fields_are_where_the_protocol_has_them() {
         assert_eq!(u64::from(read_u32(&ram, at(0x228))), COMMAND_LINE);
         assert_eq!(read_u64(&ram, at(0x250)), 0xb000);
         assert_eq!(read_u64(&ram, at(0x70)), 0xe_0000);
-        assert_eq!(read::<1>(&ram, at(0x1e8)), [4]);
-        let last = at(0x2d0) + 3 * 20;
+        assert_eq!(read::<1>(&ram, at(0x1e8)), [5]);
+        let last = at(0x2d0) + 4 * 20;
         assert_eq!((read_u64(&ram, last), read_u32(&ram, last + 16)), (0x10_0000, 1));
         assert_eq!(read_u64(&ram, last + 8), RAM - 0x10_0000);
     }
