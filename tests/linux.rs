@@ -10,6 +10,7 @@ mod linux {
     pub(crate) mod fork;
     pub(crate) mod identity;
     pub(crate) mod lab;
+    pub(crate) mod net;
     pub(crate) mod shell;
     pub(crate) mod state;
 }

@@ -6,11 +6,13 @@ readonly MODULES=(
     virtio_pci
     virtio_blk
     virtio_console
+    tun
+    bridge
     'kvm-amd npt=1 nested=0'
 )
 # Programs of this machine that L1 gets beside busybox, which has no such applet or a lesser one; it
 # prefers its own applets to whatever is in the PATH.
-readonly BESIDE_BUSYBOX=(setpriv sh unshare)
+readonly BESIDE_BUSYBOX=(ip setpriv sh unshare)
 readonly DISK_SIZE=4G
 
 # All test binaries of the workspace, and pincow, without shared libraries: L1 has none of this machine's.

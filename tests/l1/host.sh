@@ -10,6 +10,7 @@ readonly PROGRAMS=(
     mkfs.ext4:e2fsprogs
     setpriv:util-linux
     gcc:gcc
+    ip:iproute2
 )
 
 say() { printf '== %s\n' "$*" >&2; }

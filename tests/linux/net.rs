@@ -1,0 +1,89 @@
+//! A guest that talks is forked, and each side answers on a tap of its own, in a network of its own.
+
+use pincow_vmm::guest::{ChildConfig, ChildNet, Guest, GuestConfig, NetConfig};
+use pincow_vmm::virtio::net::Mac;
+
+use super::console::Console;
+use super::fork::has_a_clean_log;
+use crate::Lab;
+
+mod network;
+
+use network::{HOST, Network};
+
+const GUEST: &str = "10.7.0.2";
+const MACS: [&str; 3] = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"];
+
+fn mac(text: &str) -> Mac {
+    text.parse().expect("an address")
+}
+
+/// Frames in both directions all the time: questions of the guest, and answers.
+fn talk() -> String {
+    format!(
+        "ip address add {GUEST}/24 dev eth0; ip link set eth0 up; \
+         (while :; do ping -q -c 10 -s 1400 -i 0.02 {HOST} >/tmp/talk; done) & sleep 1"
+    )
+}
+
+/// One side of a fork.
+struct Side {
+    guest: std::sync::Arc<Guest>,
+    console: Console,
+    network: Network,
+}
+
+impl Side {
+    fn ask(&self, command: &str) -> String {
+        self.console.ask(&self.guest, command)
+    }
+
+    /// Forks it; the child's card has the address `mac`, and the guest inside is not told yet.
+    fn fork(&self, number: usize) -> Self {
+        let (network, link) = Network::new(number);
+        let console = Console::default();
+        let nets = vec![ChildNet { link: Some(link), mac: Some(mac(MACS[number])) }];
+        let own = ChildConfig { nets, ..ChildConfig::from(console.sink()) };
+        let (child, cut) = self.guest.fork(own).expect("a fork");
+        child.machine().start().expect("it starts");
+        println!("child {number}: paused {:?}", cut.pause);
+        Self { guest: child.into(), console, network }
+    }
+
+    /// What answers has the address that the host's neighbour table shows.
+    fn answers_as(&self, mac: &str) {
+        self.network.ping(GUEST).unwrap_or_else(|said| panic!("{said}\n{}", self.console.text()));
+        let neighbours = self.network.run(&["ip", "neighbour", "show", GUEST]);
+        assert!(neighbours.contains(mac), "{neighbours}, and not {mac}");
+    }
+}
+
+#[test]
+fn each_side_of_a_fork_answers_in_a_network_of_its_own() {
+    let Some(lab) = Lab::new() else { return };
+    let Some((network, link)) = Network::first() else { return };
+    let nets = vec![NetConfig { link: Some(link), mac: mac(MACS[0]) }];
+    let config = GuestConfig { vcpus: 2, nets, ..Default::default() };
+    let (guest, console) = lab.boot_as(&lab.linux("bzImage", None), config);
+    let parent = Side { guest: guest.into(), console, network };
+    parent.ask(&talk());
+    parent.answers_as(MACS[0]);
+
+    let child = parent.fork(1);
+    let grandchild = child.fork(2);
+    // Linux keeps the address that it knew, until somebody inside sets it.
+    for side in [&parent, &child, &grandchild] {
+        side.answers_as(MACS[0]);
+    }
+    for (side, own) in [(&child, MACS[1]), (&grandchild, MACS[2])] {
+        side.ask(&format!("ip link set eth0 address {own}"));
+        side.network.run(&["ip", "neighbour", "flush", "dev", side.network.tap()]);
+    }
+    for (side, own) in [&parent, &child, &grandchild].into_iter().zip(MACS) {
+        side.answers_as(own);
+        let talk = side.ask("sleep 2; tail -n 2 /tmp/talk");
+        assert!(talk.contains(" 0% packet loss"), "the guest asks on: {talk}");
+        has_a_clean_log(&(side.guest.clone(), side.console.clone()));
+        println!("{own}: {:?}", side.guest.net_counts());
+    }
+}
