@@ -10,7 +10,8 @@ readonly L1_DIED=70
 #   machine, L1's kernel finds the end of a stack overwritten or takes page faults in exc_page_fault until its
 #   stack is full, a CPU never wakes up again, or a guest has a triple fault.
 # - `single`, one thread that runs all CPUs in turn: none of that was seen, but Linux guests stand still for
-#   ever while L1 idles, in most runs; guests without interrupts do not.
+#   ever while L1 idles, in most runs; guests without interrupts do not. And nothing that depends on
+#   two CPUs at the same time happens often.
 #
 qemu() {
     timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \

@@ -2,16 +2,16 @@
 
 # The test binary that takes about as long as all others without Linux together.
 readonly LONGEST=pincow_vmm
-# Those with Linux guests.
-readonly LINUX=(linux)
+# Those with Linux guests, or that look for what happens only where CPUs run at the same time.
+readonly AT_ONCE=(linux load stress)
 
 # run_in_lanes NAME..: adds what they print to $TARGET/tests-LANE.log. Shows it, too, with the lane's number
-# before each line. Boot.sh says why Linux guests get another kind of L1, which keeps both cores of a small
-# machine busy: it comes after the others.
+# before each line. Boot.sh says why some get another kind of L1, which keeps both cores of a small machine
+# busy: it comes after the others.
 run_in_lanes() {
     local name lane one=() two=() three=() running=()
     for name; do
-        case " ${LINUX[*]} " in
+        case " ${AT_ONCE[*]} " in
         *" $name "*) three+=("$name") ;;
         *) if [ "$name" = "$LONGEST" ]; then one+=("$name"); else two+=("$name"); fi ;;
         esac
