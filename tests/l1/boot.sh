@@ -2,6 +2,8 @@
 
 # The exit status when it is L1 that ended, and not its command.
 readonly L1_DIED=70
+# How long L1 may show no sign of life; also at its start.
+readonly SILENT_SECONDS=90
 
 # EPYC-v3 has what kvm_amd asks for; SVM and NPT are QEMU's own emulation, so no /dev/kvm is needed. That
 # emulation has faults, in QEMU 7.2 and 10.0 alike, and they depend on $threads:
@@ -13,32 +15,54 @@ readonly L1_DIED=70
 #   ever while L1 idles, in most runs; guests without interrupts do not. And nothing that depends on
 #   two CPUs at the same time happens often.
 #
+# With `nohz=off highres=off` the timer of the local APIC is periodic: an interrupt that gets lost is raised
+# again by the next one.
 qemu() {
     timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
         -accel "tcg,thread=$threads,tb-size=512" -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$cpus" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
-        -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr' \
+        -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off' \
         -nodefaults -no-user-config -display none -no-reboot \
         -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe" \
         -chardev "file,id=console,path=$L1/console.log" -serial chardev:console \
         -device virtio-serial-pci "$@" \
+        -pidfile "$L1/pid" \
+        -chardev "file,id=beat,path=$L1/beat" -device virtserialport,chardev=beat,name=beat \
         -chardev "file,id=status,path=$L1/status" -device virtserialport,chardev=status,name=status \
         2>"$L1/qemu.log"
 }
 
+# Ends QEMU when L1 shows no sign of life any more, or a CPU of it hangs: L1 will not end by itself.
+watch_l1() {
+    local size=0 now since=$SECONDS
+    while sleep 5 >/dev/null 2>&1; do
+        now=$(stat -c %s "$L1/beat" 2>/dev/null) || now=0
+        if [ "$now" != "$size" ]; then size=$now since=$SECONDS; fi
+        if [ $((SECONDS - since)) -gt $SILENT_SECONDS ] ||
+            grep -q 'soft lockup\|detected stall\|detected stalls' "$L1/console.log" 2>/dev/null; then
+            say 'L1 stands still'
+            kill "$(cat "$L1/pid")"
+            return
+        fi
+    done
+}
+
 # Runs a command in L1, with its input, output and errors here; the status is the command's.
 boot_l1() {
-    local word out err
+    local word out err status=0
     for word; do printf '%q ' "$word"; done >"$L1/command"
     put_on_disk "$L1/command" /l1/command
     # Pipes can be opened by their name, whatever they lead to, and never count as closed while QEMU
     # runs: L1 would wait for ever to write to a closed port.
     exec 3> >(cat) && out=$!
     exec 4> >(exec 3>&-; cat >&2) && err=$!
+    watch_l1 3>&- 4>&- &
+    local watcher=$!
     qemu -chardev stdio,id=in,signal=off -device virtserialport,chardev=in,name=in \
         -chardev file,id=out,path=/dev/fd/3 -device virtserialport,chardev=out,name=out \
-        -chardev file,id=err,path=/dev/fd/4 -device virtserialport,chardev=err,name=err ||
-        died 1 "QEMU ended with status $?"
+        -chardev file,id=err,path=/dev/fd/4 -device virtserialport,chardev=err,name=err || status=$?
+    kill "$watcher" 2>/dev/null || true
+    [ "$status" = 0 ] || died "$L1_DIED" "QEMU ended with status $status"
     exec 3>&- 4>&-
     wait "$out" "$err"
     l1_status

@@ -98,9 +98,10 @@ make_disk() {
 # The test binaries, and the paths that they were built with: the sources, some of which tests read, and
 # cargo's folder for temporary files of tests.
 put_tests() {
-    mkdir -p "$1/l1/bin" "$1$PWD" "$1$TARGET/$TRIPLE/tmp"
+    mkdir -p "$1/l1/bin" "$1/l1/done" "$1$PWD" "$1$TARGET/$TRIPLE/tmp"
     cp "$L1/chosen.list" "$1/l1/"
     local name folder path
+    cut -f 1 "$L1/chosen.list" | while read -r name; do done_of "$name" >"$1/l1/done/$name"; done
     while IFS=$'\t' read -r name folder path; do
         cp "$path" "$1/l1/bin/$name"
     done <"$TARGET/tests.list"

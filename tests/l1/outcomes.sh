@@ -1,0 +1,62 @@
+# What became of each test, in all L1s that ran it. Sourced by tests/npt.
+
+# A line for each test that came to an end: its binary, its name, and ok, FAILED or ignored. A test that
+# passed once has passed.
+outcomes() {
+    awk '
+        /^     Running / { binary = $2 }
+        /^test .* \.\.\. (ok|FAILED|ignored)/ {
+            test = outcome = $0
+            sub(/^test /, "", test)
+            sub(/ \.\.\. .*/, "", test)
+            sub(/ - should panic$/, "", test)
+            sub(/^.* \.\.\. /, "", outcome)
+            sub(/[^A-Za-z].*$/, "", outcome)
+            key = binary "\t" test
+            if (last[key] != "ok") last[key] = outcome
+        }
+        END { for (key in last) print key "\t" last[key] }' "$TARGET"/tests-[123].log
+}
+
+# The tests of a binary that need not run again.
+done_of() {
+    outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $3 != "FAILED" { print $2 }'
+}
+
+# The tests of a binary that failed, or did not come to an end.
+left_of() {
+    local path
+    path=$(awk -F '\t' -v name="$1" '$1 == name { print $3 }' "$TARGET/tests.list")
+    comm -23 <("$path" --list --format terse 2>/dev/null | sed -n 's/: test$//p' | sort) <(done_of "$1" | sort)
+}
+
+# Those of the named binaries of which tests are left.
+binaries_left() {
+    local name
+    for name; do
+        [ -z "$(left_of "$name")" ] || echo "$name"
+    done
+}
+
+# What the tests that failed printed, and the end of what an L1 said that died.
+show_failures() {
+    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[123].log
+}
+
+# Ends with a line that counts, as tests/run does. Skipped are tests that a debug build leaves out and those
+# that said that there was nothing to test. Fails when a test is left, or none ran.
+count_tests() {
+    local name ok ignored empty bad=0 left
+    for name; do
+        left=$(left_of "$name")
+        [ -n "$left" ] || continue
+        say "$name: failed, or no L1 lived to see their end:"
+        sed 's/^/    /' <<<"$left"
+        bad=$((bad + $(wc -l <<<"$left")))
+    done
+    ok=$(outcomes | grep -c 'ok$') || true
+    ignored=$(outcomes | grep -c 'ignored$') || true
+    empty=$(cat "$TARGET"/tests-[123].log | grep -c '^skipped: ') || true
+    printf '%d passed, %d failed, %d skipped\n' "$((ok - empty))" "$bad" "$((ignored + empty))"
+    [ "$bad" = 0 ] && [ "$ok" != 0 ]
+}
