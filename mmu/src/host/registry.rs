@@ -116,7 +116,13 @@ impl Family {
 
     /// Called by the fault thread, which alone defers, after the answer was dealt with.
     pub(super) fn end_asking(&self) {
-        self.unsettled.store(self.deferred.count() > 0, Ordering::Relaxed);
+        self.unsettled.store(self.deferred.count() > 0, Ordering::Release);
+    }
+
+    /// Whether the fault thread is between these two, or has deferred faults.
+    #[cfg(test)]
+    pub(super) fn is_asking(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire)
     }
 
     /// Has the fault thread end.

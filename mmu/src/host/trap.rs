@@ -95,6 +95,12 @@ impl Trap {
         self.family.deferred.wait_for(count, timeout)
     }
 
+    /// Whether the fault thread is at it: it may then own what a guest's space owns.
+    #[cfg(test)]
+    pub(crate) fn is_answering(&self) -> bool {
+        self.family.is_asking()
+    }
+
     /// How many evicted frames the swap holds.
     #[must_use]
     pub fn swapped_frames(&self) -> usize {

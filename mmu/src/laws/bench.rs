@@ -28,6 +28,12 @@ pub(crate) trait Bench {
     /// What the window of a space shows, in words, and whether that is what its map says.
     fn window(&self, space: &AddressSpace<Self::Backing>) -> Result<String, String>;
 
+    /// Whether a thread of the backing still answers a fault, and may own what the guest owned that has
+    /// gone on meanwhile.
+    fn is_answering(&self) -> bool {
+        false
+    }
+
     /// What is left when every guest is gone, in words: nothing.
     fn leftovers(&self) -> String;
 }

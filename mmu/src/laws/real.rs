@@ -57,6 +57,10 @@ impl Bench for TrapBench {
         Ok(String::new())
     }
 
+    fn is_answering(&self) -> bool {
+        self.trap.is_answering()
+    }
+
     fn leftovers(&self) -> String {
         match (self.trap.swapped_frames(), self.mappings - self.trap.free_mappings()) {
             (0, 0) => String::new(),

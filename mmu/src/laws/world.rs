@@ -1,6 +1,7 @@
 //! Guests, images, pins and holds under test.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::observe::Observed;
 use super::oracle::Ideal;
@@ -16,6 +17,9 @@ use crate::space::{AddressSpace, Hold, PinRequest};
 
 /// More living guests, images, pins or holds than this are not made.
 const MOST: usize = 5;
+
+/// How long the last fault may take to be answered when nobody waits for it any more.
+const TIME_TO_ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
 
 pub(super) struct Guest<B: Backing> {
     pub(super) space: Arc<AddressSpace<B>>,
@@ -96,6 +100,10 @@ impl<T: Bench> World<T> {
         let Self { bench, family, guests, images, pins, holds, .. } = self;
         drop(guests);
         drop((pins, images, holds));
+        let deadline = Instant::now() + TIME_TO_ANSWER;
+        while bench.is_answering() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
         let layers = family.layers();
         if layers > 0 {
             return Err(Law::Conservation.broken(format!("{layers} layers are left")));
