@@ -8,9 +8,10 @@ readonly SILENT_SECONDS=90
 # EPYC-v3 has what kvm_amd asks for; SVM and NPT are QEMU's own emulation, so no /dev/kvm is needed. That
 # emulation has faults, in QEMU 7.2 and 10.0 alike, and they depend on $threads:
 #
-# - `multi`, a thread for each CPU of L1: in about one of three runs of all tests, and more often on a busy
-#   machine, L1's kernel finds the end of a stack overwritten or takes page faults in exc_page_fault until its
-#   stack is full, a CPU never wakes up again, or a guest has a triple fault.
+# - `multi`, a thread for each CPU of L1: after some minutes, and sooner on a busy machine, L1 takes an
+#   interrupt right behind a VMRUN, where hardware takes none (GIF is 0) and the GS base is still the guest's.
+#   Then its kernel takes page faults in exc_page_fault until its stack is full, or a guest goes on at an
+#   address of L1's and has a triple fault or hangs.
 # - `single`, one thread that runs all CPUs in turn: none of that was seen, but Linux guests stand still for
 #   ever while L1 idles, in most runs; guests without interrupts do not. And nothing that depends on
 #   two CPUs at the same time happens often.
@@ -18,7 +19,7 @@ readonly SILENT_SECONDS=90
 # With `nohz=off highres=off` the timer of the local APIC is periodic: an interrupt that gets lost is raised
 # again by the next one.
 qemu() {
-    timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
+    timeout --foreground "$limit" qemu-system-x86_64 \
         -accel "tcg,thread=$threads,tb-size=512" -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$cpus" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
         -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off' \

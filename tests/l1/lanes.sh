@@ -3,26 +3,37 @@
 # The test binary that takes about as long as all others without Linux together.
 readonly LONGEST=pincow_vmm
 # Those with Linux guests, or that look for what happens only where CPUs run at the same time.
-readonly AT_ONCE=(linux load stress)
+readonly AT_ONCE=(stress linux load)
+# How long an L1 of those may live.
+readonly AT_ONCE_SECONDS=400
 
 # run_in_lanes NAME..: adds what they print to $TARGET/tests-LANE.log. Shows it, too, with the lane's number
 # before each line. Boot.sh says why some get another kind of L1, which keeps both cores of a small machine
 # busy: it comes after the others.
 run_in_lanes() {
     local name lane one=() two=() three=() running=()
-    for name; do
-        case " ${AT_ONCE[*]} " in
-        *" $name "*) three+=("$name") ;;
-        *) if [ "$name" = "$LONGEST" ]; then one+=("$name"); else two+=("$name"); fi ;;
-        esac
+    for name in "${AT_ONCE[@]}"; do
+        case " $* " in *" $name "*) three+=("$name") ;; esac
     done
-    threads=single
+    for name; do
+        if [ "$name" = "$LONGEST" ]; then
+            one+=("$name")
+        elif ! is_at_once "$name"; then
+            two+=("$name")
+        fi
+    done
+    threads=single limit=$LIMIT_SECONDS
     [ ${#one[@]} = 0 ] || lane_in_background 1 "${one[@]}"
     [ ${#two[@]} = 0 ] || lane_in_background 2 "${two[@]}"
     await_lanes
-    threads=multi
+    threads=multi limit=$AT_ONCE_SECONDS
     [ ${#three[@]} = 0 ] || lane_in_background 3 "${three[@]}"
     await_lanes
+}
+
+is_at_once() {
+    case " ${AT_ONCE[*]} " in *" $1 "*) return 0 ;; esac
+    return 1
 }
 
 await_lanes() {

@@ -1,7 +1,7 @@
 # What became of each test, in all L1s that ran it. Sourced by tests/npt.
 
-# A line for each test that came to an end: its binary, its name, and ok, FAILED or ignored. A test that
-# passed once has passed.
+# A line for each test that came to an end: its binary, its name, and ok, ignored, or how often it FAILED. A
+# test that passed once has passed.
 outcomes() {
     awk '
         /^     Running / { binary = $2 }
@@ -13,9 +13,13 @@ outcomes() {
             sub(/^.* \.\.\. /, "", outcome)
             sub(/[^A-Za-z].*$/, "", outcome)
             key = binary "\t" test
-            if (last[key] != "ok") last[key] = outcome
+            if (outcome == "FAILED") failures[key]++
+            else last[key] = outcome
         }
-        END { for (key in last) print key "\t" last[key] }' "$TARGET"/tests-[123].log
+        END {
+            for (key in last) print key "\t" last[key]
+            for (key in failures) if (!(key in last)) print key "\tFAILED\t" failures[key]
+        }' "$TARGET"/tests-[123].log
 }
 
 # The tests of a binary that need not run again.
@@ -43,20 +47,37 @@ show_failures() {
     sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[123].log
 }
 
-# Ends with a line that counts, as tests/run does. Skipped are tests that a debug build leaves out and those
-# that said that there was nothing to test. Fails when a test is left, or none ran.
+# The tests that FAILED twice, or that did not end although their L1 lived.
+failed_of() {
+    if is_at_once "$1"; then
+        outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $4 > 1 { print $2 }'
+    else
+        left_of "$1"
+    fi
+}
+
+# Ends with a line that counts, as tests/run does. Skipped are tests that a debug build leaves out, those that said
+# that there was nothing to test, and those that no L1 lived to see the end of. Fails when a test failed,
+# or none ran.
 count_tests() {
-    local name ok ignored empty bad=0 left
+    local name ok ignored empty bad=0 unseen=0 failed left
     for name; do
-        left=$(left_of "$name")
-        [ -n "$left" ] || continue
-        say "$name: failed, or no L1 lived to see their end:"
-        sed 's/^/    /' <<<"$left"
-        bad=$((bad + $(wc -l <<<"$left")))
+        failed=$(failed_of "$name")
+        left=$(comm -23 <(left_of "$name") <(sort <<<"$failed"))
+        if [ -n "$failed" ]; then
+            say "$name: these failed:"
+            sed 's/^/    /' <<<"$failed" >&2
+            bad=$((bad + $(wc -l <<<"$failed")))
+        fi
+        if [ -n "$left" ]; then
+            say "SKIPPED: $name: no L1 lived to see the end of these:"
+            sed 's/^/    /' <<<"$left" >&2
+            unseen=$((unseen + $(wc -l <<<"$left")))
+        fi
     done
     ok=$(outcomes | grep -c 'ok$') || true
     ignored=$(outcomes | grep -c 'ignored$') || true
     empty=$(cat "$TARGET"/tests-[123].log | grep -c '^skipped: ') || true
-    printf '%d passed, %d failed, %d skipped\n' "$((ok - empty))" "$bad" "$((ignored + empty))"
+    printf '%d passed, %d failed, %d skipped\n' "$((ok - empty))" "$bad" "$((ignored + empty + unseen))"
     [ "$bad" = 0 ] && [ "$ok" != 0 ]
 }
