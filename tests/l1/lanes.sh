@@ -3,7 +3,7 @@
 # The test binary that takes about as long as all others without Linux together.
 readonly LONGEST=pincow_vmm
 # Those with Linux guests, or that look for what happens only where CPUs run at the same time.
-readonly AT_ONCE=(stress linux load)
+readonly AT_ONCE=(stress linux)
 # How long an L1 of those may live.
 readonly AT_ONCE_SECONDS=400
 
