@@ -22,7 +22,7 @@ fn mac(text: &str) -> Mac {
 fn talk() -> String {
     format!(
         "ip address add {GUEST}/24 dev eth0; ip link set eth0 up; \
-         (while :; do ping -q -c 10 -s 1400 -i 0.02 {HOST} >/tmp/talk; done) & sleep 1"
+         (while :; do ping -q -c 5 -s 1400 -i 0.2 {HOST} >/tmp/round; mv /tmp/round /tmp/talk; done) & sleep 1"
     )
 }
 
@@ -53,7 +53,7 @@ impl Side {
     /// What answers has the address that the host's neighbour table shows.
     fn answers_as(&self, mac: &str) {
         self.network.ping(GUEST).unwrap_or_else(|said| panic!("{said}\n{}", self.console.text()));
-        let neighbours = self.network.run(&["ip", "neighbour", "show", GUEST]);
+        let neighbours = self.network.run(&["ip", "neigh", "show", "dev", self.network.tap()]);
         assert!(neighbours.contains(mac), "{neighbours}, and not {mac}");
     }
 }
@@ -77,11 +77,12 @@ fn each_side_of_a_fork_answers_in_a_network_of_its_own() {
     }
     for (side, own) in [(&child, MACS[1]), (&grandchild, MACS[2])] {
         side.ask(&format!("ip link set eth0 address {own}"));
-        side.network.run(&["ip", "neighbour", "flush", "dev", side.network.tap()]);
+        side.network.run(&["ip", "neigh", "flush", "dev", side.network.tap()]);
     }
     for (side, own) in [&parent, &child, &grandchild].into_iter().zip(MACS) {
         side.answers_as(own);
-        let talk = side.ask("sleep 2; tail -n 2 /tmp/talk");
+        let talk =
+            side.ask("rm -f /tmp/talk; until [ -s /tmp/talk ]; do sleep 1; done; cat /tmp/talk");
         assert!(talk.contains(" 0% packet loss"), "the guest asks on: {talk}");
         has_a_clean_log(&(side.guest.clone(), side.console.clone()));
         println!("{own}: {:?}", side.guest.net_counts());
