@@ -47,10 +47,10 @@ show_failures() {
     sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[123].log
 }
 
-# The tests that FAILED twice, or that did not end although their L1 lived.
+# The tests that FAILED three times, or that did not end although their L1 lived.
 failed_of() {
     if is_at_once "$1"; then
-        outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $4 > 1 { print $2 }'
+        outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $4 > 2 { print $2 }'
     else
         left_of "$1"
     fi
@@ -70,7 +70,7 @@ count_tests() {
             bad=$((bad + $(wc -l <<<"$failed")))
         fi
         if [ -n "$left" ]; then
-            say "SKIPPED: $name: no L1 lived to see the end of these:"
+            say "SKIPPED: $name: no L1 lived to see these to a good end or a bad one:"
             sed 's/^/    /' <<<"$left" >&2
             unseen=$((unseen + $(wc -l <<<"$left")))
         fi
