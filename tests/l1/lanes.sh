@@ -5,7 +5,7 @@ readonly LONGEST=pincow_vmm
 # Those with Linux guests, or that look for what happens only where CPUs run at the same time.
 readonly AT_ONCE=(stress linux)
 # How long an L1 of those may live.
-readonly AT_ONCE_SECONDS=400
+readonly AT_ONCE_SECONDS=300
 
 # run_in_lanes NAME..: adds what they print to $TARGET/tests-LANE.log. Shows it, too, with the lane's number
 # before each line. Boot.sh says why some get another kind of L1, which keeps both cores of a small machine
