@@ -14,9 +14,11 @@ use crate::message::{Action, Refusal, Reply, Request, VERSION};
 mod copy;
 mod dial;
 mod exec;
+mod tell;
 
-pub use dial::dial;
+pub use dial::{dial, dial_by};
 pub use exec::Ended;
+pub use tell::tell;
 
 /// Something that the agent was asked for and that did not come about.
 #[derive(Debug, Error)]
@@ -32,7 +34,7 @@ pub enum ClientError {
     /// The guest has no agent.
     #[error(
         "{path}: nothing in the guest listens on port {port}, or it has not begun to within \
-         {waited:?}: start pincow-agent there (images/README.md), or wait longer (--wait)"
+         {waited:?}: start pincow-agent there (images/README.md), or wait longer"
     )]
     Agent {
         /// The Unix socket.
@@ -45,6 +47,14 @@ pub enum ClientError {
     /// The agent says why not.
     #[error("{}", .0.message)]
     Refused(Refusal),
+    /// A command that was to be done soon did not succeed.
+    #[error("`{command}` in the guest: {problem}")]
+    Told {
+        /// The command.
+        command: String,
+        /// What became of it.
+        problem: String,
+    },
     /// The connection ended too early, or was not understood.
     #[error("the agent: {0}")]
     Frame(#[from] FrameError),

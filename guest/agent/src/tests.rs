@@ -11,6 +11,7 @@ mod copies;
 mod dials;
 mod execs;
 mod hostile;
+mod tells;
 
 /// An agent that serves one connection.
 fn agent() -> (Agent, JoinHandle<()>) {

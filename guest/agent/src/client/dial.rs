@@ -24,20 +24,45 @@ const LEAST: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`ClientError`] when nobody listens at the socket, or on the port.
 pub fn dial(path: &Path, port: u32, patience: Duration) -> Result<OwnedFd, ClientError> {
+    let deadline = Instant::now() + patience;
+    dial_by(|| connect(path, deadline), path, port, patience)
+}
+
+/// Connects to the socket of a guest, which may not be there yet.
+fn connect(path: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
+    loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => return Ok(stream),
+            Err(source) if Instant::now() >= deadline => {
+                return Err(ClientError::Socket { path: path.to_owned(), source });
+            }
+            Err(_) => thread::sleep(TRY_EVERY),
+        }
+    }
+}
+
+/// Connects to `port` of a guest over streams that `connect` makes, each to the vsock device of the guest,
+/// which messages call `name`. It is tried for `patience`, and given up when `connect` fails.
+///
+/// # Errors
+/// What `connect` says, and [`ClientError::Agent`] when nobody listens on the port.
+pub fn dial_by<E: From<ClientError>>(
+    mut connect: impl FnMut() -> Result<UnixStream, E>,
+    name: &Path,
+    port: u32,
+    patience: Duration,
+) -> Result<OwnedFd, E> {
     let begun = Instant::now();
     loop {
+        let stream = connect()?;
         let left = patience.saturating_sub(begun.elapsed());
-        let failed = match UnixStream::connect(path) {
-            Err(source) => ClientError::Socket { path: path.to_owned(), source },
-            Ok(stream) => match greet(&stream, port, left.max(LEAST)) {
-                Ok(()) => return Ok(stream.into()),
-                Err(_) => {
-                    ClientError::Agent { path: path.to_owned(), port, waited: begun.elapsed() }
-                }
-            },
-        };
+        if greet(&stream, port, left.max(LEAST)).is_ok() {
+            return Ok(stream.into());
+        }
+        let left = patience.saturating_sub(begun.elapsed());
         if left.is_zero() {
-            return Err(failed);
+            let (path, waited) = (name.to_owned(), begun.elapsed());
+            return Err(ClientError::Agent { path, port, waited }.into());
         }
         thread::sleep(TRY_EVERY.min(left));
     }
