@@ -18,6 +18,7 @@
 //! A failure before the parent goes on leaves it as it was. One after it leaves a parent that has
 //! lost nothing but a few write faults, and no child.
 
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -270,6 +271,16 @@ impl Guest {
     #[must_use]
     pub fn rng_counts(&self) -> Option<RngCounts> {
         self.peripherals.rng_counts()
+    }
+
+    /// Connects a program of the host to the guest, whether it has a socket or not: the other end of
+    /// `stream` is as one that has connected to the Unix socket of its vsock device, and says `CONNECT PORT`
+    /// in a line first.
+    ///
+    /// # Errors
+    /// [`PeripheralError::NoSockets`], and [`PeripheralError::Adopt`] where there are too many.
+    pub fn adopt(&self, stream: UnixStream) -> Result<(), PeripheralError> {
+        self.peripherals.adopt(stream)
     }
 
     /// What its sockets to the host did so far, if it has any.

@@ -1,6 +1,7 @@
 //! The devices of a guest that have nothing in flight at a cut: network cards, the source of random
 //! bytes, and sockets to the host. Their registers come after those of the disks.
 
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use pincow_mmu::live::TrapSpace;
@@ -57,6 +58,12 @@ pub enum PeripheralError {
     /// There are no sockets to the host.
     #[error("the child was given a CID or a socket, and its parent has no vsock device")]
     NoVsock,
+    /// There is no vsock device to connect to.
+    #[error("the guest has no vsock device: boot it with one (pincow run --vsock cid=3,uds=PATH)")]
+    NoSockets,
+    /// A program was not connected to the guest.
+    #[error("connecting to the guest's vsock device: {0}")]
+    Adopt(#[source] std::io::Error),
 }
 
 /// A network card for a guest that is booted.
@@ -193,6 +200,12 @@ impl Peripherals {
     /// What the source of random bytes did so far, if there is one.
     pub(super) fn rng_counts(&self) -> Option<RngCounts> {
         self.rng.as_ref().map(GuestRng::counts)
+    }
+
+    /// Takes in a stream as if its other end had connected to the guest's socket.
+    pub(super) fn adopt(&self, stream: UnixStream) -> Result<(), PeripheralError> {
+        let vsock = self.vsock.as_ref().ok_or(PeripheralError::NoSockets)?;
+        vsock.adopt(stream).map_err(PeripheralError::Adopt)
     }
 
     /// What the sockets to the host did so far, if there are any.

@@ -1,5 +1,7 @@
 //! The virtio-vsock device of a guest.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
@@ -75,6 +77,10 @@ impl GuestVsock {
 
     pub(super) fn park(&self) -> ParkedVsock<'_> {
         ParkedVsock { vsock: self, worker: self.device.park() }
+    }
+
+    pub(super) fn adopt(&self, stream: UnixStream) -> io::Result<()> {
+        self.device.adopt(stream)
     }
 
     pub(super) fn counts(&self) -> VsockCounts {

@@ -193,6 +193,16 @@ impl Connections {
         Ok(())
     }
 
+    /// Takes in a stream whose other end is a program of the host, as if it had been accepted. It must not
+    /// block.
+    pub(super) fn adopt(&mut self, stream: UnixStream) -> io::Result<()> {
+        if !self.has_room(Origin::Host) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let fd = stream.as_raw_fd();
+        self.insert(Origin::Host, fd, Entry::Greeting(stream, Vec::new())).map(drop)
+    }
+
     /// Connects the guest to a program of the host. `None` where that cannot be, or there is no room.
     pub(super) fn open(&mut self, socket: &HostSocket, request: &Header) -> Option<()> {
         if !self.has_room(Origin::Guest) {

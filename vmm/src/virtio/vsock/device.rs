@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -43,6 +44,17 @@ impl<M: GuestMemory> Vsock<M> {
     /// Stops the device between two packets, for as long as the guard lives.
     pub fn park(&self) -> MutexGuard<'_, VsockWorker<M>> {
         self.worker.lock()
+    }
+
+    /// Takes in a stream whose other end is a program of the host. What it says first is `CONNECT PORT`.
+    ///
+    /// # Errors
+    /// When too many wait, or the stream cannot be had without blocking.
+    pub fn adopt(&self, stream: UnixStream) -> io::Result<()> {
+        self.park().adopt(stream)?;
+        // It fails only where the counter is full, and then it is readable anyway.
+        let _ = self.bell.write(1);
+        Ok(())
     }
 }
 

@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use serde::Serialize;
 use vm_memory::GuestMemory;
 
 use super::cid::Cid;
-use super::connections::Connections;
+use super::connections::{Connections, MOST_CONNECTIONS};
 use super::packet::{HEADER_LEN, Header, PAYLOAD_MAX};
 use super::socket::HostSocket;
 use crate::virtio::device::Activation;
@@ -72,6 +73,8 @@ pub struct VsockWorker<M> {
     connections: Connections,
     /// RSTs for packets of no connection.
     replies: VecDeque<Header>,
+    /// Streams that are to be taken in.
+    adopted: Vec<UnixStream>,
     /// How many of the next packets to take are not this device's.
     foreign: u16,
     notice: Notice,
@@ -102,6 +105,7 @@ impl<M: GuestMemory> VsockWorker<M> {
             queues: Queues::default(),
             connections,
             replies: VecDeque::new(),
+            adopted: Vec::new(),
             foreign: 0,
             notice: Notice::None,
             changed: false,
@@ -125,6 +129,7 @@ impl<M: GuestMemory> VsockWorker<M> {
     fn forget(&mut self) {
         self.connections.clear();
         self.replies.clear();
+        self.adopted.clear();
         (self.foreign, self.notice, self.changed) = (0, Notice::None, false);
     }
 
@@ -163,12 +168,30 @@ impl<M: GuestMemory> VsockWorker<M> {
         })
     }
 
+    /// Takes in, at the next step, a stream whose other end is a program of the host: as if it had connected
+    /// to the Unix socket. Where the driver is not ready, the program sees its end.
+    ///
+    /// # Errors
+    /// When too many wait, or the stream cannot be had without blocking.
+    pub fn adopt(&mut self, stream: UnixStream) -> io::Result<()> {
+        if self.adopted.len() >= MOST_CONNECTIONS {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        stream.set_nonblocking(true)?;
+        self.adopted.push(stream);
+        Ok(())
+    }
+
     /// Accepts programs of the host, unless the driver is about to close all that is connected.
     fn accept(&mut self) -> Next {
-        let Some(socket) = &self.socket else { return Next::Idle };
         if self.notice != Notice::None {
             return Next::Idle;
         }
+        for stream in std::mem::take(&mut self.adopted) {
+            // A program that is not taken in sees the end of its stream.
+            let _ = self.connections.adopt(stream);
+        }
+        let Some(socket) = &self.socket else { return Next::Idle };
         match self.connections.accept(socket) {
             Ok(()) => Next::Idle,
             Err(_) => Next::Soon,

@@ -105,6 +105,15 @@ fn connect(path: &Path) -> UnixStream {
     stream
 }
 
+/// A program that has come by another way than the socket.
+fn hand_in(guest: &Guest) -> UnixStream {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    near.set_read_timeout(Some(LONG)).unwrap();
+    near.write_all(format!("CONNECT {PORT}\n").as_bytes()).unwrap();
+    guest.adopt(far).unwrap();
+    near
+}
+
 fn boot(host: &Arc<crate::kvm::Host>, path: &Path) -> Guest {
     let socket = Some(HostSocket::bind(path).unwrap());
     let vsock = Some(VsockConfig { cid: 3.try_into().unwrap(), socket });
@@ -143,6 +152,8 @@ fn connections_stay_with_the_parent_and_each_side_is_found_at_its_own_path() {
     offer(&child, &mut its_driver.event, 0, (OUT + 0x8000, 4, true));
     ring_bell(&child);
     its_driver.accept(&child, &mut its_stream);
+    let mut handed_in = hand_in(&child);
+    its_driver.accept(&child, &mut handed_in);
     let (counts, its_counts) = (parent.vsock_counts().unwrap(), child.vsock_counts().unwrap());
     assert_eq!((counts.malformed, its_counts.malformed), (0, 0));
     assert_eq!((counts.resets, its_counts.resets), (0, 1));
@@ -174,8 +185,15 @@ fn clones_of_a_snapshot_have_sockets_of_their_own_or_none() {
     let mut its_driver = driver.clone();
     its_driver.say(&clone, 7, 1, b"");
     assert_eq!(its_driver.hear(&clone), (7, 3, Vec::new()));
+    let used = wait_used(&clone, &mut its_driver.event, 1);
+    offer(&clone, &mut its_driver.event, used[0].0 as u16, (OUT + 0x8000, 4, true));
+    let mut handed_in = hand_in(&clone);
+    ring_bell(&clone);
+    its_driver.accept(&clone, &mut handed_in);
     let without =
         Guest::boot(&host, MEMORY, Rules::default(), GuestConfig::default(), PAYLOAD).unwrap();
+    let refused = without.adopt(UnixStream::pair().unwrap().0);
+    assert!(matches!(refused, Err(PeripheralError::NoSockets)));
     let own = ChildConfig { vsock: Some(ChildVsock::default()), ..ChildConfig::from(nowhere()) };
     assert!(matches!(
         without.fork(own).err().unwrap(),
