@@ -138,7 +138,7 @@ pub(super) fn run(args: Args) -> Outcome {
     let memory_bytes = args.guest.memory.0;
     let (guest, asking) = match &linux {
         Some(linux) => {
-            (Guest::boot_linux(&host, memory_bytes, rules, config, linux)?, Asking::NoWay)
+            (Guest::boot_linux(&host, memory_bytes, rules, config, linux)?, Asking::Agent)
         }
         None if args.payload.is_some() => {
             (Guest::boot(&host, memory_bytes, rules, config, &payload)?, Asking::NoWay)

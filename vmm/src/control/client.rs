@@ -94,6 +94,28 @@ impl Client {
         }
     }
 
+    /// Connects to guest `id`: what comes back is a connection to its vsock device, on which `CONNECT PORT` is
+    /// to be written.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub fn connect_to_guest(mut self, id: u32) -> Result<UnixStream, ClientError> {
+        let not_understood = |path: &Path, problem: String| {
+            Err(ClientError::NotUnderstood { path: path.to_owned(), problem })
+        };
+        match self.call(&Request::Connect { id })? {
+            Response::Connected { .. } => {}
+            other => return not_understood(&self.path, format!("{other:?}")),
+        }
+        if !self.reader.buffer().is_empty() {
+            return not_understood(&self.path, "more came than was asked for".to_owned());
+        }
+        let broken = |source| ClientError::Broken { path: self.path, source };
+        let stream = self.reader.into_inner();
+        let waits = stream.set_read_timeout(None).and_then(|()| stream.set_write_timeout(None));
+        waits.map(|()| stream).map_err(broken)
+    }
+
     fn exchange(&mut self, request: &Request) -> Result<Answer, ClientError> {
         let path = || self.path.clone();
         let patience = self.patience;

@@ -23,6 +23,10 @@
 //! than [`wire::MOST_REQUEST_BYTES`] gets an error too, and the connection ends. Clients do not wait for each
 //! other: each has a thread, and where there are too many, the one that has been silent for longest is let go.
 //!
+//! After `{"request":"connect","id":1}` and its answer, a connection carries no more requests: it is one to
+//! the vsock device of guest 1, as if it had been made to the Unix socket of `pincow run --vsock`, which the
+//! guest need not have. `pincow exec` and `pincow copy` reach guests by their names that way.
+//!
 //! # Guests and requests
 //!
 //! Guests and snapshots share one sequence of numbers; the first guest is 1. The operations on one guest

@@ -58,6 +58,12 @@ pub enum Request {
         #[serde(default)]
         kill: bool,
     },
+    /// Connect to a guest. Once this is answered, the connection is one to its vsock device, as if it had been
+    /// made to its Unix socket (`pincow run --vsock`): `CONNECT PORT` comes next, and nothing before the answer.
+    Connect {
+        /// Which.
+        id: u32,
+    },
     /// What a guest and its devices did so far. Of a guest that has ended, it is what it did in its life.
     Stats {
         /// Which.

@@ -30,6 +30,11 @@ pub enum Response {
     Made(Made),
     /// A guest ends or has ended, or a snapshot is forgotten.
     Stopping(Stopping),
+    /// From here on, the connection is one to the guest's vsock device.
+    Connected {
+        /// Which guest.
+        id: u32,
+    },
     /// What a guest did so far.
     Stats(Box<GuestStats>),
 }
@@ -161,7 +166,8 @@ pub enum How {
     Killed,
     /// It was over before.
     WasOver,
-    /// The embedded guest was told to end, with exit code 0.
+    /// It was told to end: the embedded guest by a command, with exit code 0; a Linux guest by its agent, which
+    /// has run `poweroff`.
     Told,
     /// A snapshot: nobody can make guests of it any more.
     Forgotten,

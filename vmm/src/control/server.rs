@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::place::{Claim, PlaceError};
 use super::wire::{self, Answer, Line, MOST_REQUEST_BYTES};
-use super::{ControlError, Session};
+use super::{ControlError, Response, Session};
 
 mod clients;
 #[cfg(test)]
@@ -143,7 +143,22 @@ fn attend(shared: &Shared, client: u64, stream: UnixStream) -> io::Result<()> {
                 wire::request(line).and_then(|request| shared.session.execute(request))
             }
         };
+        let connected = match &answer {
+            Ok(Response::Connected { id }) => Some(*id),
+            _ => None,
+        };
+        // What came too early would be lost on the way to the guest.
+        if connected.is_some() && !reader.buffer().is_empty() {
+            let problem = "something followed a request to connect, before its answer".to_owned();
+            let answer = Err(ControlError::NotUnderstood { problem });
+            return wire::write_line(&mut writer, &Answer::from(answer));
+        }
         wire::write_line(&mut writer, &Answer::from(answer))?;
+        if let Some(id) = connected {
+            // Where the guest has ended meanwhile, the client sees the end of its connection.
+            let _ = shared.session.adopt(id, reader.into_inner());
+            return Ok(());
+        }
         if line == Line::TooLong {
             return Ok(());
         }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::control::session::tests::session;
+use crate::control::session::tests::{session, session_of};
 use crate::control::wire::Refusal;
-use crate::control::{Client, ClientError, GuestState, Own, Request, Response};
+use crate::control::{Asking, Client, ClientError, GuestState, Own, Request, Response};
+use crate::guest::{GuestConfig, VsockConfig};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,11 +23,14 @@ struct Bench {
 }
 
 fn bench() -> Option<Bench> {
-    let session = Arc::new(session()?);
+    Some(of(session()?))
+}
+
+fn of(session: Session) -> Bench {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("socket");
-    let server = Server::start(session, &path).unwrap();
-    Some(Bench { server, path, _folder: folder })
+    let server = Server::start(Arc::new(session), &path).unwrap();
+    Bench { server, path, _folder: folder }
 }
 
 impl Bench {
@@ -108,6 +112,50 @@ fn half_a_request_is_none() {
     bench.works();
     let Ok(Response::Process(process)) = bench.client().call(&Request::Ps {}) else { panic!() };
     assert_eq!(process.guests[0].state, GuestState::Running);
+}
+
+/// A server whose guest has a vsock device, and no driver for it.
+fn with_sockets() -> Option<Bench> {
+    let vsock = Some(VsockConfig { cid: 3.try_into().unwrap(), socket: None });
+    let config = GuestConfig { vsock, ..GuestConfig::default() };
+    Some(of(session_of(config, Asking::EmbeddedGuest)?))
+}
+
+#[test]
+fn a_client_becomes_a_program_that_is_connected_to_a_guest() {
+    let Some(bench) = with_sockets() else { return };
+    let mut stream = bench.client().connect_to_guest(1).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Its device, which no driver has touched, closes what it is given.
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    let refused = bench.client().connect_to_guest(7).err().unwrap();
+    assert!(matches!(refused, ClientError::Refused(ControlError::NoGuest { id: 7 })), "{refused}");
+    bench.works();
+}
+
+#[test]
+fn where_nothing_can_be_connected_the_client_stays_one() {
+    let Some(bench) = bench() else { return };
+    let mut client = bench.client();
+    let refused = client.call(&Request::Connect { id: 1 }).unwrap_err();
+    assert!(refused.to_string().contains("no vsock device"), "{refused}");
+    assert!(matches!(client.call(&Request::Ps {}), Ok(Response::Process(_))));
+}
+
+/// What comes before the answer is lost on no way: it is refused.
+#[test]
+fn who_does_not_wait_for_the_answer_is_not_connected() {
+    let Some(bench) = with_sockets() else { return };
+    let mut stream = bench.raw();
+    stream.write_all(b"{\"request\":\"connect\",\"id\":1}\nCONNECT 1024\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    let said = answer(&mut reader);
+    assert!(
+        matches!(&said, Answer::Error(Refusal { error: ControlError::NotUnderstood { .. }, .. })),
+        "{said:?}"
+    );
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    bench.works();
 }
 
 /// More of them than are served at a time. Those that have been silent for longest go.

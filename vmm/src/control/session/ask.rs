@@ -1,5 +1,6 @@
 //! How guests are asked to end.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,19 @@ use super::member::Living;
 use crate::control::{ControlError, How};
 use crate::devices::MailboxError;
 use crate::drive::{self, DriveError};
+use crate::guest::Guest;
+
+mod agent;
+
+use agent::Problem;
 
 /// How the guests of a session are asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asking {
     /// The embedded guest understands a command to end.
     EmbeddedGuest,
+    /// A Linux guest may have an agent, which can switch it off.
+    Agent,
     /// There is no way.
     NoWay,
 }
@@ -26,8 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN_EVERY: Duration = Duration::from_millis(5);
 
 impl Living<'_> {
-    /// Asks the guest to end. It may take its time.
-    pub(super) fn ask_to_end(&self, asking: Asking) -> Result<How, ControlError> {
+    /// Asks the guest to end. It may take its time. Others may operate on a guest whose agent is asked.
+    pub(super) fn ask_to_end(self, asking: Asking) -> Result<How, ControlError> {
         let refused = |problem: &str| {
             Err(ControlError::CannotAsk { id: self.id(), problem: problem.to_owned() })
         };
@@ -36,10 +44,12 @@ impl Living<'_> {
         }
         match asking {
             Asking::EmbeddedGuest => self.tell_to_end(),
-            Asking::NoWay => refused(
-                "it has no power button: let it switch itself off (poweroff), or end it at once \
-                 with --kill",
-            ),
+            Asking::Agent => {
+                let (id, guest) = (self.id(), Arc::clone(&self.guest));
+                drop(self);
+                switch_off(&guest, id)
+            }
+            Asking::NoWay => refused("it understands no such command: end it at once with --kill"),
         }
     }
 
@@ -65,5 +75,17 @@ impl Living<'_> {
     fn tell_once(&self) -> Result<(), DriveError> {
         drive::set_control_word(&self.guest, 0, control::STOP, 1)?;
         drive::post(&self.guest, 0, Command::Exit { code: 0 })
+    }
+}
+
+/// A Linux guest ends what runs, unmounts its file systems and switches itself off.
+fn switch_off(guest: &Guest, id: u32) -> Result<How, ControlError> {
+    match agent::power_off(guest, id) {
+        Ok(()) => Ok(How::Told),
+        Err(_) if guest.machine().ended().is_some() => Ok(How::WasOver),
+        Err(Problem(problem)) => {
+            let otherwise = "let it switch itself off (poweroff), or end it at once with --kill";
+            Err(ControlError::CannotAsk { id, problem: format!("{problem}; {otherwise}") })
+        }
     }
 }

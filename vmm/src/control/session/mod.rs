@@ -1,12 +1,13 @@
 //! The guests of a process, and what is done with them.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::{ControlError, GuestState, Process, Request, Response};
-use crate::guest::{Guest, Realm};
+use crate::guest::{Guest, PeripheralError, Realm};
 
 mod ask;
 mod kept;
@@ -79,7 +80,8 @@ impl Session {
     }
 
     /// Carries out a request. Requests may come from several threads at once: those about one guest are
-    /// carried out one after the other.
+    /// carried out one after the other. For [`Request::Connect`], it is only looked at whether a program
+    /// can be connected; [`Session::adopt`] does that.
     ///
     /// # Errors
     /// [`ControlError`] says why it was not carried out. Nothing was changed then.
@@ -95,8 +97,19 @@ impl Session {
             Request::Snapshot { id } => self.snapshot(id).map(Response::Made),
             Request::Spawn { id, own } => self.spawn(id, &own).map(Response::Made),
             Request::Stop { id, kill } => self.stop(id, kill).map(Response::Stopping),
+            Request::Connect { id } => self.connectable(id),
             Request::Stats { id } => Ok(Response::Stats(Box::new(self.member(id)?.stats()))),
         }
+    }
+
+    /// Connects a program of the host, which is at the other end of `stream`, to guest `id`.
+    ///
+    /// # Errors
+    /// When there is no such guest, or it has no vsock device.
+    pub fn adopt(&self, id: u32, stream: UnixStream) -> Result<(), ControlError> {
+        let member = self.member(id)?;
+        let living = member.operate()?;
+        living.guest.adopt(stream).map_err(|error| living.refused(error))
     }
 
     /// Starts the first guest.
@@ -190,6 +203,16 @@ impl Session {
         let living = member.operate()?;
         living.pause()?;
         Ok(Response::State { id, state: GuestState::Paused })
+    }
+
+    /// Whether a program can be connected to a guest.
+    fn connectable(&self, id: u32) -> Result<Response, ControlError> {
+        let member = self.member(id)?;
+        let living = member.operate()?;
+        match living.guest.vsock_counts() {
+            Some(_) => Ok(Response::Connected { id }),
+            None => Err(living.refused(PeripheralError::NoSockets)),
+        }
     }
 
     fn resume(&self, id: u32) -> Result<Response, ControlError> {

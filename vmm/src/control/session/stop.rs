@@ -1,5 +1,7 @@
 //! The end of guests and snapshots.
 
+use std::sync::Arc;
+
 use super::Session;
 use super::member::Killed;
 use crate::control::{ControlError, How, Stopping};
@@ -26,7 +28,8 @@ impl Session {
             }
             Err(error) => return Err(error),
         };
+        let guest = Arc::clone(&living.guest);
         let how = living.ask_to_end(self.asking)?;
-        Ok(Stopping { id, how, transfers_in_flight: 0, ended: living.guest.machine().ended() })
+        Ok(Stopping { id, how, transfers_in_flight: 0, ended: guest.machine().ended() })
     }
 }

@@ -11,7 +11,7 @@ use pincow_mmu::rules::{RuleSet, Rules};
 use super::*;
 use crate::control::{How, Made, Own};
 use crate::drive;
-use crate::guest::GuestConfig;
+use crate::guest::{GuestConfig, VsockConfig};
 use crate::kvm::tests::host;
 use crate::machine::Stopped;
 use crate::payload::PAYLOAD;
@@ -20,9 +20,14 @@ const MEMORY: u64 = 16 << 20;
 
 /// A session whose first guest is ready.
 pub(in crate::control) fn session() -> Option<Session> {
+    session_of(GuestConfig::default(), Asking::EmbeddedGuest)
+}
+
+/// One whose guest has other devices, or is asked to end in another way.
+pub(in crate::control) fn session_of(config: GuestConfig, asking: Asking) -> Option<Session> {
     let rules = Rules::from(RuleSet::default());
-    let guest = Guest::boot(&host()?, MEMORY, rules, GuestConfig::default(), PAYLOAD).unwrap();
-    let session = Session::new(guest, Asking::EmbeddedGuest);
+    let guest = Guest::boot(&host()?, MEMORY, rules, config, PAYLOAD).unwrap();
+    let session = Session::new(guest, asking);
     assert_eq!(session.state(FIRST), Ok(GuestState::Paused), "it was not started");
     session.start().unwrap();
     drive::wait_ready(&session.guest(FIRST).unwrap()).unwrap();
@@ -105,6 +110,40 @@ fn a_paused_guest_can_be_killed_and_cannot_be_asked() {
     assert_eq!(kill(&session, FIRST), How::Killed);
     assert_eq!(kill(&session, FIRST), How::WasOver);
     assert!(session.close_if_over());
+}
+
+#[test]
+fn a_guest_without_an_agent_cannot_be_asked_and_stays_as_it_is() {
+    for (asking, word) in [(Asking::Agent, "no vsock device"), (Asking::NoWay, "no such command")] {
+        let Some(session) = session_of(GuestConfig::default(), asking) else { return };
+        let asked = session.execute(Request::Stop { id: FIRST, kill: false }).unwrap_err();
+        let text = asked.to_string();
+        assert!(matches!(asked, ControlError::CannotAsk { id: FIRST, .. }), "{text}");
+        assert!(text.contains(word) && text.contains("--kill"), "{text}");
+        assert!(answers(&session, FIRST));
+        assert_eq!(kill(&session, FIRST), How::Killed);
+    }
+}
+
+/// An agent may be silent for as long as it likes.
+#[test]
+fn a_guest_can_be_killed_while_its_agent_is_asked() {
+    let vsock = Some(VsockConfig { cid: 3.try_into().unwrap(), socket: None });
+    let config = GuestConfig { vsock, ..GuestConfig::default() };
+    let Some(session) = session_of(config, Asking::Agent) else { return };
+    let stop = Request::Stop { id: FIRST, kill: false };
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| session.execute(stop));
+        while !asking.is_finished() && session.state(FIRST) == Ok(GuestState::Running) {
+            thread::sleep(Duration::from_millis(20));
+            kill(&session, FIRST);
+        }
+        let asked = asking.join().unwrap();
+        assert!(
+            matches!(&asked, Ok(Response::Stopping(stopping)) if stopping.how == How::WasOver),
+            "{asked:?}"
+        );
+    });
 }
 
 #[test]
