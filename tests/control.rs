@@ -137,8 +137,9 @@ fn the_process_lives_until_its_last_guest_has_ended_and_has_the_status_of_its_fi
     let names: BTreeSet<&str> =
         guests.iter().map(|guest| guest["name"].as_str().unwrap()).collect();
     assert_eq!(names, BTreeSet::from([&*bench.name(1), &*bench.name(3), &*bench.name(4)]));
-    assert_eq!(bench.json(&["stop", &bench.name(3)])[0]["how"], "told");
-    bench.until(|bench| bench.guests()[1]["state"] == "ended");
+    let told = &bench.json(&["stop", &bench.name(3)])[0];
+    assert_eq!((&told["how"], &told["ended"]["code"]), (&"told".into(), &0.into()));
+    assert_eq!(bench.guests()[1]["state"], "ended", "it was waited for");
     assert_eq!(bench.json(&["stop", &bench.name(4), "--kill"])[0]["how"], "killed");
     assert_eq!(bench.wait(), Some(7));
     assert!(!bench.socket().exists());

@@ -1,15 +1,16 @@
 //! `pincow exec` and `pincow copy`, as their users start them, with an agent of this machine behind a
-//! socket that answers like a guest's.
+//! socket that answers like a guest's, and one that answers like the control socket of its process.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use pincow_tests::Pincow;
+use pincow_tests::{Pincow, Started};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A guest, as far as these commands can tell.
@@ -21,12 +22,8 @@ impl Guest {
     fn new() -> Self {
         pincow_guest_agent::default_signals();
         let folder = TempDir::new().expect("a folder");
-        let listener = UnixListener::bind(folder.path().join("v")).expect("a socket");
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                thread::spawn(move || answer(stream.expect("a connection")));
-            }
-        });
+        listen(&folder.path().join("v"), answer);
+        listen(&folder.path().join("control"), connect);
         Self { folder }
     }
 
@@ -34,11 +31,42 @@ impl Guest {
         self.folder.path().join(name)
     }
 
+    /// The same, by the guest's name.
+    fn by_name(&self, words: &[&str]) -> Pincow {
+        let socket = self.path("control").display().to_string();
+        let (name, rest) = words.split_first().expect("a command");
+        Pincow::new(&[&[*name, "--control", &socket, "--wait", "0"], rest].concat())
+    }
+
     fn command(&self, words: &[&str]) -> Pincow {
         let socket = self.path("v").display().to_string();
         let (name, rest) = words.split_first().expect("a command");
         Pincow::new(&[&[*name, "--vsock", &socket, "--wait", "0"], rest].concat())
     }
+}
+
+fn listen(path: &Path, serve: impl Fn(UnixStream) + Copy + Send + 'static) {
+    let listener = UnixListener::bind(path).expect("a socket");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || serve(stream.expect("a connection")));
+        }
+    });
+}
+
+/// A process with one guest, to which it connects its clients.
+fn connect(mut stream: UnixStream) {
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).expect("a request");
+    let request: Value = serde_json::from_str(&line).expect(&line);
+    assert_eq!(request["request"], "connect");
+    if request["id"] != 1 {
+        let refused = br#"{"error":{"kind":"no-guest","id":2,"message":"there is no guest 2"}}"#;
+        stream.write_all(refused).and_then(|()| stream.write_all(b"\n")).expect("somebody reads");
+        return;
+    }
+    stream.write_all(b"{\"ok\":{\"response\":\"connected\",\"id\":1}}\n").expect("somebody reads");
+    answer(stream);
 }
 
 /// What a guest's device does, and then its agent.
@@ -93,13 +121,42 @@ fn what_is_not_the_commands_fault_has_statuses_of_its_own() {
 fn ctrl_c_reaches_the_command() {
     let guest = Guest::new();
     let script = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done";
-    let mut started = guest.command(&["exec", "--", "sh", "-c", script]).start();
-    let mut lines = BufReader::new(started.child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    is_interrupted(guest.command(&["exec", "--", "sh", "-c", script]).start());
+    is_interrupted(guest.by_name(&["exec", "1", "--", "sh", "-c", script]).start());
+}
+
+fn is_interrupted(mut started: Started) {
+    let mut lines = BufReader::new(started.child.stdout.take().expect("a pipe")).lines();
+    assert_eq!(lines.next().expect("a line").expect("text"), "ready");
     let pid = started.child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(lines.next().unwrap().unwrap(), "caught");
-    assert_eq!(started.child.wait().unwrap().code(), Some(9));
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it runs").success());
+    assert_eq!(lines.next().expect("a line").expect("text"), "caught");
+    assert_eq!(started.child.wait().expect("it ends").code(), Some(9));
+}
+
+#[test]
+fn a_guest_is_reached_by_its_name() {
+    let guest = Guest::new();
+    let script = "read line; echo \"out $line\"; echo err >&2; exit 42";
+    let ran = guest.by_name(&["exec", "1", "--", "sh", "-c", script]).input("a\n").run();
+    assert_eq!(ran.status, Some(42));
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("out a\n", "err\n"));
+    let here = guest.path("a").display().to_string();
+    let there = format!("1:{}", guest.path("b").display());
+    fs::write(&here, "words").unwrap();
+    for (from, to, output) in [(here.as_str(), there.as_str(), ""), (&there, "-", "words")] {
+        let ran = guest.by_name(&["copy", from, to]).run();
+        let said = (ran.status, ran.stdout.as_str(), ran.stderr.as_str());
+        assert_eq!(said, (Some(0), output, ""));
+    }
+    let nobody = guest.by_name(&["exec", "2", "--", "true"]).run();
+    assert_eq!(nobody.status, Some(125));
+    assert!(nobody.stderr.contains("no guest 2"), "{}", nobody.stderr);
+    guest.by_name(&["copy", &here, "2:/x"]).run().assert_refused(&["no guest 2"]);
+    guest.by_name(&["copy", &here, "guest:/x"]).run().assert_refused(&["ID", "--vsock"]);
+    guest.command(&["copy", &here, "1:/x"]).run().assert_refused(&["once", "--vsock"]);
+    guest.command(&["exec", "1", "--", "true"]).run().assert_refused(&["--vsock"]);
+    Pincow::new(&["exec", "--", "true"]).run().assert_refused(&["ID"]);
 }
 
 #[test]
@@ -143,5 +200,5 @@ fn copies_that_cannot_be_are_refused() {
     ] {
         guest.command(&["copy", from, to]).run().assert_refused(&words);
     }
-    assert_eq!(fs::read_dir(&guest.folder).unwrap().count(), 1, "the socket");
+    assert_eq!(fs::read_dir(&guest.folder).unwrap().count(), 2, "the sockets");
 }

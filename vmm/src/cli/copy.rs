@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use super::agent_args::AgentArgs;
+use super::remote::Name;
 use super::{Failure, Outcome};
 
 #[cfg(test)]
@@ -15,12 +16,13 @@ mod tests;
 
 /// Copy a file into a Linux guest, or out of it.
 ///
-/// One of the two names is in the guest, and begins with `guest:`. The other may be `-`, for standard
+/// One of the two names is in the guest, and begins with the guest's ID as `pincow ps` lists it and a
+/// colon, or with `guest:` if its socket is given (--vsock). The other may be `-`, for standard
 /// input or output. A file appears whole or not at all, with the permission bits of the one that it
 /// is a copy of. What it replaces must be a regular file. For folders, see the `tar` of
 /// `pincow exec --help`.
 ///
-///   pincow copy --vsock guest.sock ./tool guest:/usr/local/bin/tool
+///   pincow copy ./tool 4711.1:/usr/local/bin/tool
 ///   pincow copy --vsock guest.sock guest:/var/log/messages -
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -44,7 +46,7 @@ const MODE: u32 = 0o644;
 /// A file, as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    Guest(String),
+    Guest(Option<Name>, String),
     Host(PathBuf),
     Standard,
 }
@@ -53,9 +55,14 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix(GUEST) {
-            Some("") => Err(format!("name the file in the guest, such as {GUEST}/etc/hosts")),
-            Some(path) => Ok(Self::Guest(path.to_owned())),
+        let named = text.split_once(':').and_then(|(id, path)| Some((id.parse().ok()?, path)));
+        let place = match named {
+            Some((id, path)) => Some((Some(id), path)),
+            None => text.strip_prefix(GUEST).map(|path| (None, path)),
+        };
+        match place {
+            Some((_, "")) => Err(format!("name the file in the guest, such as {GUEST}/etc/hosts")),
+            Some((id, path)) => Ok(Self::Guest(id, path.to_owned())),
             None if text.is_empty() => Err("name a file".to_owned()),
             None if text == "-" => Ok(Self::Standard),
             None => Ok(Self::Host(text.into())),
@@ -64,25 +71,25 @@ impl FromStr for Place {
 }
 
 pub(super) fn run(args: Args) -> Outcome {
-    let agent = || args.agent.connect();
+    let agent = |id: &Option<Name>| args.agent.connect(*id);
     match (&args.from, &args.to) {
-        (Place::Host(from), Place::Guest(to)) => {
+        (Place::Host(from), Place::Guest(id, to)) => {
             let (file, mode) = open(from)?;
-            agent()?.put(to, mode, from, file)?;
+            agent(id)?.put(to, mode, from, file)?;
         }
-        (Place::Standard, Place::Guest(to)) => {
-            agent()?.put(to, MODE, Path::new("standard input"), io::stdin())?;
+        (Place::Standard, Place::Guest(id, to)) => {
+            agent(id)?.put(to, MODE, Path::new("standard input"), io::stdin())?;
         }
-        (Place::Guest(from), Place::Host(to)) => {
-            agent()?.get_file(from, to)?;
+        (Place::Guest(id, from), Place::Host(to)) => {
+            agent(id)?.get_file(from, to)?;
         }
-        (Place::Guest(from), Place::Standard) => {
-            agent()?.get(from, Path::new("standard output"), io::stdout())?;
+        (Place::Guest(id, from), Place::Standard) => {
+            agent(id)?.get(from, Path::new("standard output"), io::stdout())?;
         }
         _ => {
             return Err(Failure::Other(format!(
-                "one of the two files has to be in the guest, and the other not: write {GUEST}PATH \
-                 for that one"
+                "one of the two files has to be in the guest, and the other not: write ID:PATH, \
+                 or {GUEST}PATH with --vsock, for that one"
             )));
         }
     }

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pincow_guest_agent::client::{ClientError, Ended};
+use pincow_guest_agent::client::{Agent, ClientError, Ended};
 use pincow_guest_agent::message::{Exec, Reason};
 
+use super::Failure;
 use super::agent_args::AgentArgs;
+use super::remote::Name;
 
 #[cfg(test)]
 mod tests;
@@ -19,10 +21,10 @@ mod tests;
 /// sends the command SIGINT. If this process is killed, the command goes on, as it does in the child
 /// of a fork: its connection stays with the parent.
 ///
-/// The guest needs a vsock device (`pincow run --vsock`) and pincow-agent, which the images of
-/// images/build start.
+/// The guest is named by its ID, as `pincow ps` lists it, or by the Unix socket of its vsock device. It
+/// needs a vsock device (`pincow run --vsock`) and pincow-agent, which the images of images/build start.
 ///
-///   pincow exec --vsock guest.sock -- uname -r
+///   pincow exec 4711.1 -- uname -r
 ///   pincow exec --vsock guest.sock --cwd /var/log -- tar cf - . | tar xf -
 ///
 /// The exit status is the command's own, or 128 and the number of the signal that ended it. It is
@@ -32,6 +34,10 @@ mod tests;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
+    /// The guest, as `pincow ps` lists it: PID.N, or N where one process runs.
+    #[arg(value_name = "ID", required_unless_present = "vsock", conflicts_with = "vsock")]
+    id: Option<Name>,
+
     #[command(flatten)]
     agent: AgentArgs,
 
@@ -70,11 +76,11 @@ pub(super) fn run(args: Args) -> ExitCode {
     ExitCode::from(status(&ended))
 }
 
-fn status(ended: &Result<Ended, ClientError>) -> u8 {
+fn status(ended: &Result<Ended, Failure>) -> u8 {
     match ended {
         Ok(Ended::Exited(code)) => *code,
         Ok(Ended::Killed(signal)) => SIGNAL.saturating_add(*signal),
-        Err(ClientError::Refused(refusal)) => match refusal.reason {
+        Err(Failure::Agent(ClientError::Refused(refusal))) => match refusal.reason {
             Reason::NoProgram => NO_PROGRAM,
             Reason::NotRunnable => NOT_RUNNABLE,
             Reason::Request | Reason::Failed => FAILED,
@@ -83,25 +89,30 @@ fn status(ended: &Result<Ended, ClientError>) -> u8 {
     }
 }
 
-fn execute(args: Args) -> Result<Ended, ClientError> {
-    let agent = args.agent.connect()?;
+fn execute(args: Args) -> Result<Ended, Failure> {
+    let agent = args.agent.connect(args.id)?;
     let exec = Exec { argv: args.argv, env: args.env, cwd: args.cwd };
     let command = Arc::new(AtomicU32::new(0));
-    interrupt(args.agent, Arc::clone(&command))?;
+    interrupt(args.agent, args.id, Arc::clone(&command))?;
     let started = |pid| command.store(pid, Ordering::Release);
-    agent.exec(exec, io::stdin(), io::stdout(), io::stderr(), started)
+    Ok(agent.exec(exec, io::stdin(), io::stdout(), io::stderr(), started)?)
 }
 
 /// Passes Ctrl-C on to the process that `command` will be, over a connection of its own: that of the
 /// command may be full of its input.
-fn interrupt(args: AgentArgs, command: Arc<AtomicU32>) -> Result<(), ClientError> {
+fn interrupt(
+    args: AgentArgs,
+    id: Option<Name>,
+    command: Arc<AtomicU32>,
+) -> Result<(), ClientError> {
     let heard = ctrlc::set_handler(move || {
         let pid = command.load(Ordering::Acquire);
         if pid == 0 {
             // Without a command, there is nothing to wait for.
             std::process::exit((SIGNAL + libc::SIGINT as u8).into());
         }
-        let sent = args.connect().and_then(|agent| agent.signal(pid, libc::SIGINT as u32));
+        let signal = |agent: Agent| Ok(agent.signal(pid, libc::SIGINT as u32)?);
+        let sent = args.connect(id).and_then(signal);
         if let Err(error) = sent {
             eprintln!("pincow: the command was not interrupted: {error}");
         }

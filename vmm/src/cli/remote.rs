@@ -1,6 +1,7 @@
 //! Guests of running processes, as people name them: `4711.2`, or `2` where one process runs.
 
 use std::fmt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -72,6 +73,11 @@ pub(super) struct Remote {
 }
 
 impl Target {
+    /// The guest of this name, in the process with this socket if one is named.
+    pub(super) fn new(id: Name, control: Option<PathBuf>) -> Self {
+        Self { id, control }
+    }
+
     /// Connects to the guest's process.
     pub(super) fn connect(&self) -> Result<Remote, Failure> {
         let Name { pid, number } = self.id;
@@ -122,6 +128,11 @@ impl Remote {
     /// Has a request carried out.
     pub(super) fn call(&mut self, request: &Request) -> Result<Response, Failure> {
         Ok(self.client.call(request)?)
+    }
+
+    /// A connection to the vsock device of the guest.
+    pub(super) fn into_guest(self) -> Result<UnixStream, Failure> {
+        Ok(self.client.connect_to_guest(self.number)?)
     }
 
     /// How a guest of that process is named.

@@ -74,7 +74,8 @@ pub(super) struct VsockArgs {
     /// (virtio-vsock). A program that connects to the Unix socket PATH and writes `CONNECT PORT` in a
     /// line reaches who listens on that port in the guest, and reads `OK HOSTPORT` in a line first.
     /// A guest that connects to port P of CID 2 reaches who listens at the Unix socket PATH_P.
-    /// `pincow exec` and `pincow copy` use it. At a fork, connections stay with the parent.
+    /// `pincow exec`, `copy` and `stop` use the device, at a guest's ID without the socket. At a fork,
+    /// connections stay with the parent.
     #[arg(long, value_name = "cid=CID,uds=PATH")]
     vsock: Option<VsockArg>,
 }

@@ -7,7 +7,10 @@ use super::*;
 
 #[test]
 fn the_exit_status_is_the_commands_or_says_why_there_is_none() {
-    let refused = |reason| Err(ClientError::Refused(Refusal { reason, message: String::new() }));
+    let refused = |reason| {
+        let refusal = Refusal { reason, message: String::new() };
+        Err(Failure::Agent(ClientError::Refused(refusal)))
+    };
     for (ended, expected) in [
         (Ok(Ended::Exited(0)), 0),
         (Ok(Ended::Exited(255)), 255),
@@ -18,7 +21,8 @@ fn the_exit_status_is_the_commands_or_says_why_there_is_none() {
         (refused(Reason::NotRunnable), 126),
         (refused(Reason::Failed), 125),
         (refused(Reason::Request), 125),
-        (Err(ClientError::Frame(FrameError::Ended)), 125),
+        (Err(ClientError::Frame(FrameError::Ended).into()), 125),
+        (Err(Failure::Other("no guest".to_owned())), 125),
     ] {
         assert_eq!(status(&ended), expected, "{ended:?}");
     }
