@@ -147,6 +147,24 @@ fn the_process_lives_until_its_last_guest_has_ended_and_has_the_status_of_its_fi
 }
 
 #[test]
+fn a_guest_that_was_asked_may_be_the_last_and_one_without_sockets_has_no_agent() {
+    let Some(mut bench) = Bench::new() else { return };
+    let name = bench.name(1);
+    bench.refused(&["copy", "/etc/passwd", &format!("{name}:/x")], &["no vsock device", "--vsock"]);
+    bench.refused(&["fork", &name, "--hostname", "a b"], &["letters"]);
+    bench.refused(&["fork", &name, "--hostname", "child-{}"], &["no vsock device"]);
+    bench.json(&["pause", &name]);
+    bench.refused(&["fork", &name, "--hostname", "child"], &["paused", "resume"]);
+    bench.json(&["resume", &name]);
+    let child = bench.json(&["fork", &name])[0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(child, bench.name(2), "nothing was made before");
+    assert_eq!(bench.json(&["stop", &child])[0]["how"], "told");
+    assert_eq!(bench.json(&["stop", &child])[0]["how"], "was-over");
+    assert_eq!(bench.json(&["stop", &name])[0]["how"], "told");
+    assert_eq!(bench.wait(), Some(0));
+}
+
+#[test]
 fn ctrl_c_ends_all_guests_and_takes_the_socket_away() {
     let Some(mut bench) = Bench::new() else { return };
     bench.storm();

@@ -3,8 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
+use std::sync::Arc;
 
 use pincow_tests::{Pincow, Ran, Started};
+use pincow_vmm::control::{Asking, Server, Session};
 use pincow_vmm::guest::{ChildConfig, ChildVsock, Guest, GuestConfig, VsockConfig};
 use pincow_vmm::virtio::vsock::HostSocket;
 
@@ -58,6 +60,43 @@ fn commands_return_their_output_and_status_and_files_their_bytes() {
     println!("exec and copy: {:?}", guest.vsock_counts());
     drop(guest);
     assert!(!path.exists());
+}
+
+#[test]
+fn a_guest_is_reached_by_its_name_and_switched_off() {
+    let Some(lab) = Lab::new() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let vsock = Some(VsockConfig { cid: 3.try_into().expect("a CID"), socket: None });
+    let config = GuestConfig { vcpus: 2, vsock, ..Default::default() };
+    let (guest, console) = lab.boot_as(&lab.linux("bzImage", None), config);
+    let session = Arc::new(Session::new(guest, Asking::Agent));
+    let socket = folder.path().join("control");
+    let _server = Server::start(Arc::clone(&session), &socket).expect("a socket");
+    let (socket, patience) = (socket.display().to_string(), LONG.as_secs().to_string());
+    let named = |command: &str, words: &[&str]| {
+        Pincow::new(&[&[command, "--control", &socket], words].concat()).run()
+    };
+    let exec = |id: &str, script: &str| {
+        let ran = named("exec", &[id, "--wait", &patience, "--", "sh", "-c", script]);
+        (ran.status, ran.stdout, ran.stderr)
+    };
+    let said = |status, output: &str| (Some(status), output.to_owned(), String::new());
+    assert_eq!(exec("1", "echo hi; exit 42"), said(42, "hi\n"), "{}", console.text());
+    let ran = named("fork", &["1", "--count", "2", "--hostname", "child-{}"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+    for (id, name) in [("2", "child-1\n"), ("3", "child-2\n")] {
+        assert_eq!(exec(id, "hostname"), said(0, name));
+    }
+    assert_ne!(exec("1", "hostname").1, "child-1\n");
+    // Whatever runs there: the guest ends as a machine does that is switched off.
+    assert_eq!(exec("3", "sleep 1000 >/dev/null 2>&1 &"), said(0, ""));
+    for id in ["3", "1", "2"] {
+        let ran = named("stop", &[id, "--wait", &patience, "--json"]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""), "{}", console.text());
+        let told = ran.json();
+        assert_eq!((&told["how"], &told["ended"]["reason"]), (&"told".into(), &"power-off".into()));
+    }
+    assert!(session.close_if_over());
 }
 
 /// A `cat` that runs in a guest, and its other end here.

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::Outcome;
 use super::output::Output;
 use super::own_args::OwnArgs;
-use super::remote::{Remote, Target, unexpected};
+use super::remote::{Name, Remote, Target, unexpected};
+use super::{Failure, Outcome};
 use crate::control::{Made, Request, Response};
 
 /// Fork a running guest, with its disk transfers in flight.
@@ -17,7 +17,7 @@ use crate::control::{Made, Request, Response};
 /// at once, unless the guest is paused: then its child is too. The child's name is printed, and how
 /// long its parent stood still.
 ///
-///   pincow fork 4711.1 --count 3 --serial child-{}.log --net tap=tap{}
+///   pincow fork 4711.1 --count 3 --serial child-{}.log --net tap=tap{} --hostname child-{}
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -42,22 +42,24 @@ struct Json<'a> {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let each = args.own.each()?;
+    args.own.check(&args.target)?;
     let mut remote = args.target.connect()?;
-    for own in each {
+    for (number, own) in (1..).zip(each) {
         let response = remote.call(&Request::Fork { id: remote.number, own })?;
-        show(&remote, &response, args.json)?;
+        let id = show(&remote, &response, args.json)?;
+        args.own.finish(&args.target, number, id)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was made, and how.
-pub(super) fn show(remote: &Remote, response: &Response, json: bool) -> Outcome {
+/// Says what was made, and how. Returns its name.
+pub(super) fn show(remote: &Remote, response: &Response, json: bool) -> Result<Name, Failure> {
     let Response::Made(made) = response else { return Err(unexpected(response)) };
     let (name, parent) = (remote.name(made.id), remote.name(made.parent));
     let mut out = Output::new();
     if json {
         out.json(&Json { name: name.to_string(), made })?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(name);
     }
     out.text(|to| {
         write!(to, "{name}  of {parent}")?;
@@ -70,5 +72,5 @@ pub(super) fn show(remote: &Remote, response: &Response, json: bool) -> Outcome 
         }
         writeln!(to, "{}", if made.paused { "; paused" } else { "" })
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(name)
 }

@@ -20,6 +20,7 @@ mod exec;
 mod failure;
 mod fork;
 mod guest_args;
+mod hostname;
 mod memory_size;
 mod net_args;
 mod output;

@@ -2,10 +2,11 @@
 
 use std::path::{self, PathBuf};
 
-use super::Failure;
 use super::net_args::NetArg;
+use super::remote::{Name, Target, unexpected};
 use super::vsock_args::VsockArg;
-use crate::control::Own;
+use super::{Failure, hostname};
+use crate::control::{GuestState, Own, Request, Response};
 
 #[cfg(test)]
 mod tests;
@@ -36,14 +37,42 @@ pub(super) struct OwnArgs {
     #[arg(long = "net", value_name = "tap=NAME[,mac=ADDRESS]")]
     nets: Vec<NetArg>,
 
-    /// The child's sockets to this host, as for `pincow run`, where the guest has some. Without, programs
-    /// of this host cannot connect to the child. {} in PATH is the number of the child, from 1 to the
+    /// The child's sockets to this host, as for `pincow run`, where the guest has some. Without, only
+    /// `pincow exec`, `copy` and `stop` reach the child, by its ID. {} in PATH is the number of the child, from 1 to the
     /// count.
     #[arg(long, value_name = "cid=CID,uds=PATH")]
     vsock: Option<VsockArg>,
+
+    /// The child's name (hostname), which its agent sets, as `pincow exec` would. {} in NAME is the number
+    /// of the child, from 1 to the count.
+    #[arg(long, value_name = "NAME", value_parser = hostname::parse)]
+    hostname: Option<String>,
 }
 
 impl OwnArgs {
+    /// Refuses what would fail when a child of this guest has been made.
+    pub(super) fn check(&self, target: &Target) -> Result<(), Failure> {
+        if self.hostname.is_none() {
+            return Ok(());
+        }
+        let mut remote = target.connect()?;
+        let response = remote.call(&Request::Stats { id: remote.number })?;
+        let Response::Stats(stats) = &response else { return Err(unexpected(&response)) };
+        if stats.guest.state == GuestState::Paused {
+            return Err(Failure::Other(format!(
+                "{} is paused, and so would its child be, which takes no name (--hostname) then: resume it first",
+                remote.name(remote.number)
+            )));
+        }
+        remote.into_guest().map(drop)
+    }
+
+    /// Gives child number `number`, which was made, what its own agent has to set.
+    pub(super) fn finish(&self, target: &Target, number: u32, id: Name) -> Result<(), Failure> {
+        let Some(hostname) = &self.hostname else { return Ok(()) };
+        hostname::set(target, id, &numbered(hostname, number))
+    }
+
     /// What each child has of its own, in order.
     pub(super) fn each(&self) -> Result<Vec<Own>, Failure> {
         let serial = self.serial.as_ref().map(|path| path.to_string_lossy().into_owned());

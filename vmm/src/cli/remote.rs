@@ -78,6 +78,11 @@ impl Target {
         Self { id, control }
     }
 
+    /// Another guest of the same process.
+    pub(super) fn of(&self, id: Name) -> Self {
+        Self { id, control: self.control.clone() }
+    }
+
     /// Connects to the guest's process.
     pub(super) fn connect(&self) -> Result<Remote, Failure> {
         let Name { pid, number } = self.id;

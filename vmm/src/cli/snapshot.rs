@@ -1,5 +1,7 @@
 //! `pincow snapshot`.
 
+use std::process::ExitCode;
+
 use super::Outcome;
 use super::fork::show;
 use super::remote::Target;
@@ -23,5 +25,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let mut remote = args.target.connect()?;
     let response = remote.call(&Request::Snapshot { id: remote.number })?;
-    show(&remote, &response, args.json)
+    show(&remote, &response, args.json)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -28,9 +28,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let each = args.own.each()?;
     let mut remote = args.target.connect()?;
-    for own in each {
+    for (number, own) in (1..).zip(each) {
         let response = remote.call(&Request::Spawn { id: remote.number, own })?;
-        show(&remote, &response, args.json)?;
+        let id = show(&remote, &response, args.json)?;
+        args.own.finish(&args.target, number, id)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,8 @@ use super::*;
 
 fn args(count: u32, serial: Option<&str>, nets: &[&str]) -> OwnArgs {
     let nets = nets.iter().map(|net| net.parse().unwrap()).collect();
-    OwnArgs { count, serial: serial.map(PathBuf::from), nets, vsock: None }
+    let serial = serial.map(PathBuf::from);
+    OwnArgs { count, serial, nets, vsock: None, hostname: None }
 }
 
 #[test]
