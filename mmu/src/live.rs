@@ -4,17 +4,17 @@ use std::sync::{Arc, Weak};
 
 use crate::error::SpaceError;
 use crate::gfn::Gfn;
-use crate::host::{FaultKind, Resolve, Resolved, Trap};
+use crate::host::{FaultKind, HostMemory, Resolve, Resolved};
 use crate::image::Image;
 use crate::space::AddressSpace;
 
 /// A guest's memory with every first write trapped.
-pub type TrapSpace = AddressSpace<Trap>;
+pub type LiveSpace = AddressSpace<HostMemory>;
 
 /// A snapshot of such memory.
-pub type TrapImage = Image<Trap>;
+pub type LiveImage = Image<HostMemory>;
 
-impl Resolve for TrapSpace {
+impl Resolve for LiveSpace {
     /// Slots and mappings for every fault were set aside beforehand, so that what can fail here is
     /// the host itself: no memory for a page, or a swap file that cannot be read. The page is then
     /// taken out of the window, so that the access fails (`KVM_RUN` returns EFAULT) instead of
@@ -33,7 +33,7 @@ impl Resolve for TrapSpace {
 }
 
 /// Lets the faults of a new space be answered. Before it nobody may touch the space's window.
-pub fn attach(space: &Arc<TrapSpace>) {
+pub fn attach(space: &Arc<LiveSpace>) {
     let handler: Weak<dyn Resolve> = Arc::downgrade(space) as Weak<dyn Resolve>;
     space.family().backing().attach(space.window(), handler);
 }

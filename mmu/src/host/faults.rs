@@ -30,7 +30,7 @@ pub enum Resolved {
     /// The access can go on. The fault thread wakes who waits for the page.
     Done,
     /// The rules say wait. The fault is kept, and asked about again after
-    /// [`Trap::retry_deferred`](super::Trap::retry_deferred).
+    /// [`HostMemory::retry_deferred`](super::HostMemory::retry_deferred).
     Later,
 }
 

@@ -7,7 +7,7 @@ use crate::backing::BackingError;
 
 /// Counts the fallible calls of a backing and makes one of them fail, with nothing done.
 ///
-/// Shared between a test and [`Trap`](super::Trap) (see [`TrapOptions`](super::TrapOptions)).
+/// Shared between a test and [`HostMemory`](super::HostMemory) (see [`MemoryOptions`](super::MemoryOptions)).
 #[derive(Debug, Default)]
 pub struct FailureInjector {
     calls: AtomicU64,

@@ -1,4 +1,4 @@
-//! The host mechanisms of real guest memory: [`Trap`] implements [`Backing`](crate::Backing).
+//! The host mechanisms of real guest memory: [`HostMemory`] implements [`Backing`](crate::Backing).
 //!
 //! A layer is a memfd ([`Store`]); a guest sees its memory in a [`Window`], whose pages are mapped
 //! `MAP_SHARED` from layers and trap through one userfaultfd per family of guests. A thread of its
@@ -35,7 +35,7 @@
 //!
 //! | thing | time |
 //! | --- | --- |
-//! | probe; new `Trap`; new layer; new window | 31; 84-172; 10; 2 us |
+//! | probe; new `HostMemory`; new layer; new window | 31; 84-172; 10; 2 us |
 //! | protect 64 MiB that is mapped / show 64 MiB protected (markers) | 1.2 ms / 62 us |
 //! | write fault: reuse / copy, with everything | 4 / 14 us |
 //! | evict a page (absent, out, punch) / read it in / make it present | 9.8 / 2.0 / 0.6 us |
@@ -57,6 +57,7 @@ mod bell;
 mod budget;
 mod deferred;
 mod faults;
+mod host_memory;
 mod inject;
 #[cfg(test)]
 mod kernel_facts;
@@ -70,7 +71,6 @@ mod store;
 mod swap;
 #[cfg(test)]
 mod test_access;
-mod trap;
 mod uffd;
 mod uffd_open;
 mod uffd_sys;
@@ -78,11 +78,11 @@ mod window;
 
 pub use accounting::{HostMapping, mappings_in, pss_bytes};
 pub use faults::{FaultKind, Resolve, Resolved};
+pub use host_memory::HostMemory;
 pub use inject::FailureInjector;
 pub use memory::{WindowMemory, WindowRegion, anonymous};
-pub use options::{TrapError, TrapOptions};
+pub use options::{MemoryError, MemoryOptions};
 pub use probe::{HostFeatures, MissingFeature};
 pub use store::Store;
-pub use trap::Trap;
 pub use uffd_open::{UffdOpenError, UffdSource};
 pub use window::Window;

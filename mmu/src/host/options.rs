@@ -1,4 +1,4 @@
-//! How a [`Trap`](super::Trap) is made, and why it may not be.
+//! How a [`HostMemory`](super::HostMemory) is made, and why it may not be.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::inject::FailureInjector;
 use super::probe::MissingFeature;
 
-/// Choices for a [`Trap`](super::Trap).
+/// Choices for a [`HostMemory`](super::HostMemory).
 #[derive(Clone, Debug)]
-pub struct TrapOptions {
+pub struct MemoryOptions {
     /// Where the swap file is made, at the first eviction.
     pub swap_directory: PathBuf,
     /// A budget of host mappings of its own, instead of the process's. For tests.
@@ -18,7 +18,7 @@ pub struct TrapOptions {
     pub failures: Option<Arc<FailureInjector>>,
 }
 
-impl Default for TrapOptions {
+impl Default for MemoryOptions {
     /// The directory for temporary files, the process's budget, and no failures.
     fn default() -> Self {
         Self { swap_directory: std::env::temp_dir(), mapping_limit: None, failures: None }
@@ -27,7 +27,7 @@ impl Default for TrapOptions {
 
 /// The `trap` backing cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum TrapError {
+pub enum MemoryError {
     /// This host lacks something that it needs.
     #[error(transparent)]
     Missing(#[from] MissingFeature),

@@ -7,12 +7,12 @@ use proptest::test_runner::TestRunner;
 use super::tests::{PAGES, SOUND, config, run_all};
 use super::{Bench, World};
 use crate::backing::Backing;
-use crate::host::{FailureInjector, Trap, TrapOptions};
+use crate::host::{FailureInjector, HostMemory, MemoryOptions};
 use crate::rules::{RuleSet, Rules};
 use crate::space::AddressSpace;
 
 struct TrapBench {
-    trap: Arc<Trap>,
+    trap: Arc<HostMemory>,
     failures: Arc<FailureInjector>,
     mappings: usize,
 }
@@ -20,21 +20,22 @@ struct TrapBench {
 impl TrapBench {
     fn new(mappings: usize) -> Self {
         let failures = Arc::<FailureInjector>::default();
-        let options = TrapOptions {
+        let options = MemoryOptions {
             mapping_limit: Some(mappings),
             failures: Some(Arc::clone(&failures)),
-            ..TrapOptions::default()
+            ..MemoryOptions::default()
         };
-        let trap = Arc::new(Trap::new(PAGES, options).expect("userfaultfd for shared memory"));
+        let trap =
+            Arc::new(HostMemory::new(PAGES, options).expect("userfaultfd for shared memory"));
         let mappings = trap.free_mappings();
         Self { trap, failures, mappings }
     }
 }
 
 impl Bench for TrapBench {
-    type Backing = Trap;
+    type Backing = HostMemory;
 
-    fn backing(&self) -> &Arc<Trap> {
+    fn backing(&self) -> &Arc<HostMemory> {
         &self.trap
     }
 
@@ -52,7 +53,7 @@ impl Bench for TrapBench {
         false
     }
 
-    fn window(&self, _: &AddressSpace<Trap>) -> Result<String, String> {
+    fn window(&self, _: &AddressSpace<HostMemory>) -> Result<String, String> {
         // The kernel is not asked: what the window shows is seen when it is read.
         Ok(String::new())
     }

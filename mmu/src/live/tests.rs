@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use super::*;
 use crate::family::Family;
-use crate::host::{TrapOptions, mappings_in};
+use crate::host::{MemoryOptions, mappings_in};
 use crate::rules::RuleSet;
 use crate::scenario::Random;
 
 const PAGES: u32 = 64;
 
-fn root() -> Arc<TrapSpace> {
-    let trap = Arc::new(Trap::new(PAGES, TrapOptions::default()).unwrap());
+fn root() -> Arc<LiveSpace> {
+    let trap = Arc::new(HostMemory::new(PAGES, MemoryOptions::default()).unwrap());
     let root = AddressSpace::root(&Family::new(trap, RuleSet::default().into(), PAGES)).unwrap();
     attach(&root);
     root
 }
 
-fn assert_mappings_are_known(space: &TrapSpace, when: &str) {
+fn assert_mappings_are_known(space: &LiveSpace, when: &str) {
     let kernel = mappings_in(space.window().addresses()).unwrap().len() as u64;
     let ours = space.census().mappings;
     assert!(kernel <= ours, "{when}: the kernel has {kernel} mappings, we know of {ours}");

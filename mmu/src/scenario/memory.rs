@@ -12,7 +12,7 @@ use super::{Lab, Page, Reach, Stamp, access};
 use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::Gfn;
-use crate::host::{Trap, TrapError, TrapOptions};
+use crate::host::{HostMemory, MemoryError, MemoryOptions};
 use crate::layer::Layer;
 use crate::live;
 use crate::rules::Rules;
@@ -22,7 +22,7 @@ use crate::space::AddressSpace;
 mod tests;
 
 /// The place where scripts meet a real kernel.
-pub type RealMemory = Lab<Trap>;
+pub type RealMemory = Lab<HostMemory>;
 
 /// Guests of eight pages: the script's page has neighbours with which its mappings may merge.
 const PAGES: u32 = 8;
@@ -41,16 +41,16 @@ impl RealMemory {
     ///
     /// # Errors
     /// When this host cannot run the `trap` backing.
-    pub fn of(rules: Rules) -> Result<Self, TrapError> {
-        Self::with(rules, TrapOptions::default())
+    pub fn of(rules: Rules) -> Result<Self, MemoryError> {
+        Self::with(rules, MemoryOptions::default())
     }
 
     /// [`of`](Self::of), with a choice of options.
     ///
     /// # Errors
     /// When this host cannot run the `trap` backing.
-    pub fn with(rules: Rules, options: TrapOptions) -> Result<Self, TrapError> {
-        let trap = Arc::new(Trap::new(PAGES, options)?);
+    pub fn with(rules: Rules, options: MemoryOptions) -> Result<Self, MemoryError> {
+        let trap = Arc::new(HostMemory::new(PAGES, options)?);
         Ok(Lab::new(Family::new(trap, rules, PAGES), PAGE))
     }
 }
@@ -95,11 +95,11 @@ impl Address {
     }
 }
 
-fn device_address(layer: &Layer<Trap>, gfn: Gfn) -> Address {
+fn device_address(layer: &Layer<HostMemory>, gfn: Gfn) -> Address {
     Address(layer.store().address(gfn))
 }
 
-impl Reach for Trap {
+impl Reach for HostMemory {
     fn cpu_write(
         &self,
         space: &Arc<AddressSpace<Self>>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pincow_guest_protocol::load::content;
-use pincow_mmu::host::{HostFeatures, TrapError};
+use pincow_mmu::host::{HostFeatures, MemoryError};
 
 use super::BenchError;
 use crate::disk::{Disk, DiskError, DiskOptions, SECTOR_BYTES};
@@ -35,7 +35,7 @@ impl DiskFile {
         open: impl Fn(&Path, DiskOptions) -> Result<Disk, DiskError>,
     ) -> Result<(Self, Disk), BenchError> {
         // What the host lacks altogether is said before anything is made.
-        HostFeatures::probe().require_trap().map_err(TrapError::from)?;
+        HostFeatures::probe().require_trap().map_err(MemoryError::from)?;
         static FILES: AtomicU64 = AtomicU64::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let name = format!("pincow-bench-{}-{number}.raw", std::process::id());

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pincow_mmu::SpaceError;
-use pincow_mmu::host::TrapError;
+use pincow_mmu::host::MemoryError;
 use thiserror::Error;
 use vm_memory::GuestMemoryError;
 
@@ -32,7 +32,7 @@ pub enum BenchError {
     Space(#[from] SpaceError),
     /// There is no memory that can be forked.
     #[error(transparent)]
-    Trap(#[from] TrapError),
+    Trap(#[from] MemoryError),
     /// Guest memory could not be read.
     #[error("reading guest memory: {0}")]
     Memory(#[from] GuestMemoryError),

@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pincow_mmu::host::{Trap, TrapOptions};
-use pincow_mmu::live::{self, TrapSpace};
+use pincow_mmu::host::{HostMemory, MemoryOptions};
+use pincow_mmu::live::{self, LiveSpace};
 use pincow_mmu::rules::Rules;
 use pincow_mmu::{AddressSpace, Family, FromDevice, Gfn, PAGE_SIZE, PinRequest};
 
@@ -88,7 +88,7 @@ struct Word(AtomicU64);
 
 /// What one thread pins.
 struct Place<'a> {
-    space: Arc<TrapSpace>,
+    space: Arc<LiveSpace>,
     gfn: Gfn,
     word: &'a Word,
 }
@@ -103,7 +103,7 @@ pub fn measure(
     samples: usize,
     watch: Watch<'_>,
 ) -> Result<PinTimes, BenchError> {
-    let trap = Trap::new(PAGES, TrapOptions::default())?;
+    let trap = HostMemory::new(PAGES, MemoryOptions::default())?;
     let family = Family::new(Arc::new(trap), rules, PAGES);
     let spaces = spaces(&family, contention)?;
     let words = [Word::default(), Word::default()];
@@ -132,9 +132,9 @@ pub fn measure(
 
 /// The guests, each of which has its frames to itself.
 fn spaces(
-    family: &Arc<Family<Trap>>,
+    family: &Arc<Family<HostMemory>>,
     contention: Contention,
-) -> Result<Vec<Arc<TrapSpace>>, BenchError> {
+) -> Result<Vec<Arc<LiveSpace>>, BenchError> {
     let root = AddressSpace::root(family)?;
     live::attach(&root);
     if contention != Contention::TwoGuests {

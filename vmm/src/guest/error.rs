@@ -2,7 +2,7 @@
 
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
-use pincow_mmu::host::TrapError;
+use pincow_mmu::host::MemoryError;
 use thiserror::Error;
 
 use super::{GuestDiskError, PeripheralError};
@@ -31,7 +31,7 @@ pub enum GuestError {
     },
     /// This host cannot run the backing.
     #[error(transparent)]
-    Backing(#[from] TrapError),
+    Backing(#[from] MemoryError),
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
-use pincow_mmu::live::{self, TrapSpace};
+use pincow_mmu::live::{self, LiveSpace};
 use pincow_mmu::rules::Rules;
 
 use crate::boot::linux::Linux;
@@ -71,7 +71,7 @@ pub struct Guest {
     machine: Machine,
     disks: Vec<GuestDisk>,
     peripherals: Peripherals,
-    space: Arc<TrapSpace>,
+    space: Arc<LiveSpace>,
     realm: Arc<Realm>,
 }
 
@@ -164,7 +164,7 @@ impl Guest {
     /// A guest that goes on where it was saved, over memory and disks that it shares.
     fn resume(
         realm: &Arc<Realm>,
-        space: Arc<TrapSpace>,
+        space: Arc<LiveSpace>,
         own: ChildConfig,
         saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
@@ -191,7 +191,7 @@ impl Guest {
     /// room. This guest goes on in any case.
     pub fn fork(&self, own: impl Into<ChildConfig>) -> Result<(Self, Cut), GuestError> {
         let (space, saved, cut) =
-            self.cut(TrapSpace::fork, ParkedDisk::plan_fork, PlannedFork::commit)?;
+            self.cut(LiveSpace::fork, ParkedDisk::plan_fork, PlannedFork::commit)?;
         let child = Self::resume(&self.realm, space, own.into(), saved)?;
         Ok((child, cut))
     }
@@ -202,7 +202,7 @@ impl Guest {
     /// As [`fork`](Self::fork).
     pub fn snapshot(&self) -> Result<(Snapshot, Cut), GuestError> {
         let (image, saved, cut) =
-            self.cut(TrapSpace::snapshot, ParkedDisk::plan_snapshot, PlannedSnapshot::commit)?;
+            self.cut(LiveSpace::snapshot, ParkedDisk::plan_snapshot, PlannedSnapshot::commit)?;
         Ok((Snapshot::new(Arc::clone(&self.realm), image, saved), cut))
     }
 
@@ -210,7 +210,7 @@ impl Guest {
     /// memory is shared when nothing else can fail any more.
     fn cut<'a, T, P, D>(
         &'a self,
-        share: impl FnOnce(&TrapSpace) -> Result<T, SpaceError>,
+        share: impl FnOnce(&LiveSpace) -> Result<T, SpaceError>,
         plan: impl Fn(&ParkedDisk<'a>) -> Result<P, DiskError>,
         commit: impl Fn(P) -> D,
     ) -> Result<(T, Saved<D>, Cut), GuestError> {
@@ -305,7 +305,7 @@ impl Guest {
 
     /// The memory.
     #[must_use]
-    pub fn space(&self) -> &Arc<TrapSpace> {
+    pub fn space(&self) -> &Arc<LiveSpace> {
         &self.space
     }
 

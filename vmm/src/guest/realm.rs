@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use pincow_mmu::host::{HostFeatures, Store, Trap, TrapOptions};
-use pincow_mmu::live::{self, TrapSpace};
+use pincow_mmu::host::{HostFeatures, HostMemory, MemoryOptions, Store};
+use pincow_mmu::live::{self, LiveSpace};
 use pincow_mmu::rules::Rules;
 use pincow_mmu::stats::Counts;
 use pincow_mmu::{AddressSpace, Family, PAGE_SIZE};
@@ -24,7 +24,7 @@ pub enum BackingKind {
 /// What a family has in common.
 pub struct Realm {
     host: Arc<Host>,
-    family: Arc<Family<Trap>>,
+    family: Arc<Family<HostMemory>>,
 }
 
 impl Realm {
@@ -45,13 +45,13 @@ impl Realm {
         }
         let pages =
             u32::try_from(bytes / PAGE_SIZE as u64).map_err(|_| GuestError::Size { bytes })?;
-        let trap = Trap::new(pages, TrapOptions::default())?;
+        let trap = HostMemory::new(pages, MemoryOptions::default())?;
         let family = Family::new(Arc::new(trap), rules, pages);
         Ok(Arc::new(Self { host: Arc::clone(host), family }))
     }
 
     /// The memory of the first guest, ready to be touched.
-    pub(super) fn root_space(&self) -> Result<Arc<TrapSpace>, GuestError> {
+    pub(super) fn root_space(&self) -> Result<Arc<LiveSpace>, GuestError> {
         let space = AddressSpace::root(&self.family)?;
         live::attach(&space);
         Ok(space)
@@ -65,7 +65,7 @@ impl Realm {
 
     /// The frames and who holds them.
     #[must_use]
-    pub fn family(&self) -> &Arc<Family<Trap>> {
+    pub fn family(&self) -> &Arc<Family<HostMemory>> {
         &self.family
     }
 

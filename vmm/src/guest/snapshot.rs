@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pincow_mmu::live::TrapImage;
+use pincow_mmu::live::LiveImage;
 
 use super::{ChildConfig, Guest, GuestDiskError, GuestError, Realm, Saved, SavedDisk};
 use crate::disk::DiskImage;
@@ -11,12 +11,12 @@ use crate::machine::MachineState;
 /// A guest at one moment: its memory, shared, and the state of its vCPUs and devices.
 pub struct Snapshot {
     realm: Arc<Realm>,
-    image: Arc<TrapImage>,
+    image: Arc<LiveImage>,
     saved: Saved<DiskImage>,
 }
 
 impl Snapshot {
-    pub(super) fn new(realm: Arc<Realm>, image: Arc<TrapImage>, saved: Saved<DiskImage>) -> Self {
+    pub(super) fn new(realm: Arc<Realm>, image: Arc<LiveImage>, saved: Saved<DiskImage>) -> Self {
         Self { realm, image, saved }
     }
 
@@ -41,7 +41,7 @@ impl Snapshot {
 
     /// The memory.
     #[must_use]
-    pub fn image(&self) -> &Arc<TrapImage> {
+    pub fn image(&self) -> &Arc<LiveImage> {
         &self.image
     }
 

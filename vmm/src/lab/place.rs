@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
-use pincow_mmu::host::Trap;
+use pincow_mmu::host::HostMemory;
 use pincow_mmu::rules::{Direction, Duration};
 use pincow_mmu::scenario::{Attempt, Page, Place, SECTOR_A, SECTOR_B, Stamp, Stop, access};
 use pincow_mmu::{Hold, PinRequest, SpaceError};
@@ -44,7 +44,7 @@ fn asked<T>(answer: Result<T, SpaceError>) -> Result<T, Stop<LabError>> {
 impl Place for RealGuests {
     type Guest = Rc<Member>;
     type Pin = HeldRequest;
-    type Hold = Hold<Trap>;
+    type Hold = Hold<HostMemory>;
     type Error = LabError;
 
     fn root(&mut self) -> Result<Rc<Member>, LabError> {
@@ -140,13 +140,13 @@ impl Place for RealGuests {
         asked(guest.guest.space().evict(PAGE))
     }
 
-    fn hold(&mut self, guest: &Rc<Member>) -> Attempt<Hold<Trap>, Self> {
+    fn hold(&mut self, guest: &Rc<Member>) -> Attempt<Hold<HostMemory>, Self> {
         let hold = asked(guest.guest.space().hold(PAGE))?;
         self.note(guest)?;
         Ok(hold)
     }
 
-    fn release(&mut self, hold: Hold<Trap>) {
+    fn release(&mut self, hold: Hold<HostMemory>) {
         drop(hold);
     }
 

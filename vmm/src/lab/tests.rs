@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pincow_guest_protocol::Command;
 use pincow_mmu::audit::Miscount;
-use pincow_mmu::host::Trap;
+use pincow_mmu::host::HostMemory;
 use pincow_mmu::rules::{Direction, Duration as Pinned, RuleSet, Rules};
 use pincow_mmu::scenario::{
     Finding, Limits, Model, Op, Outcome, Place, Random, RunError, Runner, SECTOR_A, SECTOR_B,
@@ -69,7 +69,7 @@ fn every_scenario_shows_what_the_model_and_the_table_say() {
 
 /// The law of conservation. A device that was just made looks at its queues in a thread of its own, and
 /// writes to them: a miscount must still be there when it has.
-fn audit_at_rest(family: &Family<Trap>, others: &[(LayerId, Gfn)]) -> Result<(), Miscount> {
+fn audit_at_rest(family: &Family<HostMemory>, others: &[(LayerId, Gfn)]) -> Result<(), Miscount> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let audit = family.audit(others.iter().copied());

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use pincow_mmu::host::{self, WindowMemory};
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 use thiserror::Error;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
@@ -34,7 +34,7 @@ pub struct RamError {
 impl GuestRam {
     /// The window of an address space, whose faults are answered already.
     #[must_use]
-    pub fn of_space(space: &Arc<TrapSpace>) -> Self {
+    pub fn of_space(space: &Arc<LiveSpace>) -> Self {
         let owner: Arc<dyn Any + Send + Sync> = space.clone();
         Self { memory: space.window().guest_memory(), _owner: Some(owner) }
     }

@@ -9,14 +9,14 @@ use super::*;
 use crate::backing::{Access, Backing};
 use crate::gfn::Run;
 use crate::host::test_access::{load, store};
-use crate::host::{Store, Trap, TrapOptions, Window};
+use crate::host::{HostMemory, MemoryOptions, Store, Window};
 
 const PAGES: u32 = 32;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Lifts every protection, or defers while told to.
 struct Handler {
-    trap: Arc<Trap>,
+    trap: Arc<HostMemory>,
     window: Window,
     store: Store,
     wait: AtomicBool,
@@ -26,13 +26,13 @@ struct Handler {
 
 impl Handler {
     fn new(access: Access) -> Arc<Self> {
-        let trap = Arc::new(Trap::new(PAGES, TrapOptions::default()).expect("trap"));
+        let trap = Arc::new(HostMemory::new(PAGES, MemoryOptions::default()).expect("trap"));
         let handler = Arc::new(Self::beside(trap, access));
         handler.attach();
         handler
     }
 
-    fn beside(trap: Arc<Trap>, access: Access) -> Self {
+    fn beside(trap: Arc<HostMemory>, access: Access) -> Self {
         let (window, store) =
             (trap.new_window().expect("window"), trap.new_store().expect("store"));
         trap.map(&window, &store, Run::new(0, PAGES), access).expect("map");
@@ -146,7 +146,7 @@ fn a_retry_between_the_answer_and_the_list_is_not_lost() {
 
 #[test]
 fn without_a_handler_a_fault_waits_for_one() {
-    let trap = Arc::new(Trap::new(PAGES, TrapOptions::default()).expect("trap"));
+    let trap = Arc::new(HostMemory::new(PAGES, MemoryOptions::default()).expect("trap"));
     let handler = Arc::new(Handler::beside(Arc::clone(&trap), Access::Protected));
     thread::scope(|scope| {
         scope.spawn(|| store(&handler.window, 0, 0, 1));
@@ -180,7 +180,7 @@ fn a_window_that_goes_takes_its_deferred_faults_along() {
 
 /// Owns the backing, and lets go of it within an answer.
 struct LastOwner {
-    trap: Mutex<Option<Trap>>,
+    trap: Mutex<Option<HostMemory>>,
     window: Window,
 }
 
@@ -195,7 +195,7 @@ impl Resolve for LastOwner {
 
 #[test]
 fn the_last_owner_may_be_the_fault_thread_itself() {
-    let trap = Trap::new(PAGES, TrapOptions::default()).expect("trap");
+    let trap = HostMemory::new(PAGES, MemoryOptions::default()).expect("trap");
     let (window, frames) = (trap.new_window().expect("window"), trap.new_store().expect("store"));
     trap.map(&window, &frames, Run::new(0, PAGES), Access::Protected).expect("map");
     let owner = Arc::new(LastOwner { trap: Mutex::new(None), window });

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pincow_mmu::host::{HostFeatures, TrapError};
+use pincow_mmu::host::{HostFeatures, MemoryError};
 use pincow_mmu::rules::{RuleSet, Rules};
 use pincow_mmu::scenario::{Finding, Model, Place, RealMemory, RunError, Script, run};
 use serde::Serialize;
@@ -49,7 +49,7 @@ impl Places {
             false => None,
         };
         if let Some(name) = names.iter().find(|name| **name != PlaceName::Model) {
-            HostFeatures::probe().require_trap().map_err(TrapError::from).map_err(none(*name))?;
+            HostFeatures::probe().require_trap().map_err(MemoryError::from).map_err(none(*name))?;
         }
         Ok(Self { names, host, folder })
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use pincow_mmu::host::WindowMemory;
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 use thiserror::Error;
 
 use super::wiring::place;
@@ -133,7 +133,7 @@ pub(super) struct ParkedDisk<'a> {
 
 /// The worker's ports, with an engine that has room for every request of every queue.
 fn ports(
-    space: &Arc<TrapSpace>,
+    space: &Arc<LiveSpace>,
     disk: &Arc<Disk>,
     direct: bool,
     options: &BlkOptions,
@@ -152,7 +152,7 @@ impl GuestDisk {
     /// A disk whose driver is not ready yet. Without `line`, the driver polls.
     pub(super) fn new(
         config: DiskConfig,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         policy: Policy,
         line: Option<Line>,
     ) -> Result<Self, GuestDiskError> {
@@ -175,7 +175,7 @@ impl GuestDisk {
     pub(super) fn restore(
         saved: &SavedDisk,
         disk: Disk,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, GuestDiskError> {
         let SavedDisk { registers, worker, options, direct, policy, engine, pins } = saved;

@@ -6,9 +6,9 @@ use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
-use pincow_mmu::host::Trap;
+use pincow_mmu::host::HostMemory;
 use pincow_mmu::layer::Layer;
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 use pincow_mmu::rules::RuleSet;
 use pincow_mmu::scenario::AnyPin;
 use pincow_mmu::{Gfn, Hold, PAGE_SIZE, PinRequest, SpaceError};
@@ -21,7 +21,7 @@ use crate::virtio::blk::{Direction, Pinner, PortError, Segment};
 /// A device never goes through the guest's window: a pin finds the frame, and its address in the
 /// layer's own mapping, which is neither protected nor remapped while the layer lives.
 pub(super) struct MemoryPinner {
-    space: Arc<TrapSpace>,
+    space: Arc<LiveSpace>,
     mode: PinMode,
 }
 
@@ -43,12 +43,12 @@ pub enum PinMode {
 
 /// What keeps the frame of one page.
 enum Grip {
-    Pin(AnyPin<Trap>),
-    Hold(Hold<Trap>),
+    Pin(AnyPin<HostMemory>),
+    Hold(Hold<HostMemory>),
 }
 
 impl Grip {
-    fn frame(&self) -> (&Arc<Layer<Trap>>, Gfn) {
+    fn frame(&self) -> (&Arc<Layer<HostMemory>>, Gfn) {
         match self {
             Self::Pin(pin) => pin.frame(),
             Self::Hold(hold) => hold.frame(),
@@ -57,7 +57,7 @@ impl Grip {
 }
 
 impl MemoryPinner {
-    pub(super) fn new(space: Arc<TrapSpace>, mode: PinMode) -> Self {
+    pub(super) fn new(space: Arc<LiveSpace>, mode: PinMode) -> Self {
         Self { space, mode }
     }
 

@@ -4,7 +4,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 use thiserror::Error;
 
 use super::config::{ChildNet, ChildVsock};
@@ -130,7 +130,7 @@ impl Peripherals {
     /// Devices whose drivers are not ready yet.
     pub(super) fn new(
         config: PeripheralsConfig,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: MakeLine<'_>,
     ) -> Result<Self, PeripheralError> {
         let PeripheralsConfig { nets, rng, vsock } = config;
@@ -145,7 +145,7 @@ impl Peripherals {
     pub(super) fn restore(
         saved: &SavedPeripherals,
         own: ChildPeripherals,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: MakeLine<'_>,
     ) -> Result<Self, PeripheralError> {
         let ChildPeripherals { nets: own, vsock: own_vsock } = own;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use pincow_mmu::host::WindowMemory;
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 
 use super::{NetConfig, PeripheralError};
 use crate::devices::Line;
@@ -36,7 +36,7 @@ pub(super) struct ParkedNet<'a> {
 impl GuestNet {
     pub(super) fn new(
         config: NetConfig,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, PeripheralError> {
         let NetConfig { link, mac } = config;
@@ -53,7 +53,7 @@ impl GuestNet {
     pub(super) fn restore(
         saved: &SavedNet,
         own: ChildNet,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, PeripheralError> {
         let SavedNet { registers, worker } = saved;

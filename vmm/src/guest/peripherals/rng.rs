@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use pincow_mmu::host::WindowMemory;
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 
 use super::PeripheralError;
 use crate::devices::Line;
@@ -33,7 +33,7 @@ pub(super) struct ParkedRng<'a> {
 }
 
 impl GuestRng {
-    pub(super) fn new(space: &Arc<TrapSpace>, line: Option<Line>) -> Result<Self, PeripheralError> {
+    pub(super) fn new(space: &Arc<LiveSpace>, line: Option<Line>) -> Result<Self, PeripheralError> {
         let signals = Arc::new(Signals::new(Box::new(line.clone())));
         let memory = space.window().guest_memory();
         let worker = RngWorker::new(memory, HostEntropy, Arc::clone(&signals));
@@ -47,7 +47,7 @@ impl GuestRng {
     /// acknowledged is raised again, since interrupts do not survive a copy.
     pub(super) fn restore(
         saved: &SavedRng,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, PeripheralError> {
         let SavedRng { registers, worker } = saved;

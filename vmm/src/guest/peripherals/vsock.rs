@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use pincow_mmu::host::WindowMemory;
-use pincow_mmu::live::TrapSpace;
+use pincow_mmu::live::LiveSpace;
 
 use super::{PeripheralError, VsockConfig};
 use crate::devices::Line;
@@ -38,7 +38,7 @@ pub(super) struct ParkedVsock<'a> {
 impl GuestVsock {
     pub(super) fn new(
         config: VsockConfig,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, PeripheralError> {
         let VsockConfig { cid, socket } = config;
@@ -55,7 +55,7 @@ impl GuestVsock {
     pub(super) fn restore(
         saved: &SavedVsock,
         own: ChildVsock,
-        space: &Arc<TrapSpace>,
+        space: &Arc<LiveSpace>,
         line: Option<Line>,
     ) -> Result<Self, PeripheralError> {
         let SavedVsock { registers, worker } = saved;

@@ -13,11 +13,11 @@ use crate::host::{FaultKind, Resolved, mappings_in, pss_bytes};
 
 const PAGES: u32 = 64;
 
-fn trap() -> Trap {
-    Trap::new(PAGES, TrapOptions::default()).expect("trap")
+fn trap() -> HostMemory {
+    HostMemory::new(PAGES, MemoryOptions::default()).expect("trap")
 }
 
-fn shown(trap: &Trap, access: Access) -> (Store, Window) {
+fn shown(trap: &HostMemory, access: Access) -> (Store, Window) {
     let (frames, window) = (trap.new_store().expect("store"), trap.new_window().expect("window"));
     trap.map(&window, &frames, Run::new(0, PAGES), access).expect("map");
     (frames, window)
@@ -33,7 +33,7 @@ enum State {
 
 /// An address space of one page that is written, protected and evicted over and over.
 struct Pager {
-    trap: Arc<Trap>,
+    trap: Arc<HostMemory>,
     frames: Store,
     window: Window,
     state: Mutex<State>,
@@ -250,8 +250,8 @@ fn the_vmms_view_is_the_guests_memory() {
 #[test]
 fn injected_failures_come_once_and_do_nothing() {
     let failures = Arc::new(FailureInjector::default());
-    let options = TrapOptions { failures: Some(Arc::clone(&failures)), ..Default::default() };
-    let trap = Trap::new(PAGES, options).expect("trap");
+    let options = MemoryOptions { failures: Some(Arc::clone(&failures)), ..Default::default() };
+    let trap = HostMemory::new(PAGES, options).expect("trap");
     let (frames, window) = shown(&trap, Access::Writable);
     store(&window, 0, 0, 1);
     failures.fail_at(2);
@@ -271,8 +271,8 @@ fn injected_failures_come_once_and_do_nothing() {
 
 #[test]
 fn the_budget_may_be_lowered() {
-    let options = TrapOptions { mapping_limit: Some(5), ..Default::default() };
-    let trap = Trap::new(PAGES, options).expect("trap");
+    let options = MemoryOptions { mapping_limit: Some(5), ..Default::default() };
+    let trap = HostMemory::new(PAGES, options).expect("trap");
     assert!(trap.reserve_mappings(5) && !trap.reserve_mappings(1));
     trap.return_mappings(2);
     assert_eq!(trap.free_mappings(), 2);

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::budget::Budget;
 use super::faults::{FaultThread, Resolve};
 use super::inject::FailureInjector;
-use super::options::{TrapError, TrapOptions};
+use super::options::{MemoryError, MemoryOptions};
 use super::probe::{HostFeatures, MissingFeature};
 use super::registry::Family;
 use super::store::Store;
@@ -23,7 +23,7 @@ use crate::gfn::{Gfn, Run};
 ///
 /// Dropped last: windows that outlive it get no answer to their faults any more.
 #[derive(Debug)]
-pub struct Trap {
+pub struct HostMemory {
     pages: u32,
     family: Arc<Family>,
     swap: Swap,
@@ -32,14 +32,14 @@ pub struct Trap {
     _faults: FaultThread,
 }
 
-impl Trap {
+impl HostMemory {
     /// Makes the backing for guests of `pages` frames each, and starts its fault thread.
     ///
     /// # Errors
     ///
-    /// [`TrapError::Missing`] when the host cannot run it, with what to do.
-    pub fn new(pages: u32, options: TrapOptions) -> Result<Self, TrapError> {
-        let failed = |operation| move |source| TrapError::Failed { operation, source };
+    /// [`MemoryError::Missing`] when the host cannot run it, with what to do.
+    pub fn new(pages: u32, options: MemoryOptions) -> Result<Self, MemoryError> {
+        let failed = |operation| move |source| MemoryError::Failed { operation, source };
         let features = HostFeatures::probe();
         features.require_trap()?;
         let (fd, _source) =
@@ -113,7 +113,7 @@ impl Trap {
     }
 }
 
-impl Backing for Trap {
+impl Backing for HostMemory {
     type Store = Store;
     type Window = Window;
 
