@@ -44,7 +44,9 @@ impl<B: Backing> Family<B> {
         let mut holders = Holders::new();
         for member in self.members() {
             match member {
-                Member::Space(space) => count_table(&mut holders, &space.map()),
+                Member::Space(space) => space.each_held(|layer, gfn| {
+                    *holders.entry((layer, gfn)).or_default() += 1;
+                }),
                 Member::Image(image) => count_table(&mut holders, &image.map()),
             }
         }

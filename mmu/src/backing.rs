@@ -12,7 +12,7 @@ use crate::gfn::{Gfn, Run};
 pub enum Access {
     /// Reads and writes go straight to the frame.
     Writable,
-    /// Reads go straight to the frame, writes trap.
+    /// Reads go straight to the frame. Writes trap or, where there is a [`HostCow`], get a copy.
     Protected,
     /// Every access traps: the frame's content is in the swap. What becomes present later is
     /// protected.
@@ -118,4 +118,44 @@ pub trait Backing: Send + Sync + 'static {
     /// A pin was let go: accesses that waited for pins may be tried again. Called where the rules let
     /// writers wait.
     fn pins_changed(&self) {}
+
+    /// The host's own copy-on-write, where the backing leaves first writes to it.
+    fn host_cow(&self) -> Option<&dyn HostCow<Store = Self::Store, Window = Self::Window>> {
+        None
+    }
+}
+
+/// A host that copies a page which a window shows protected at its first write, and asks nobody.
+///
+/// The copy stays in the window's own memory until something else is mapped there. All such copies of
+/// a window are a store like others, whose frames are reached where the window shows them. Neither
+/// [`Backing::protect`] nor what makes pages absent is asked of such a backing.
+pub trait HostCow: Send + Sync {
+    /// As [`Backing::Store`].
+    type Store;
+    /// As [`Backing::Window`].
+    type Window;
+
+    /// The store of the copies that the host makes in a window. Its addresses are good for as long as
+    /// it lives, even when the window is gone.
+    fn own_frames(&self, window: &Self::Window) -> Self::Store;
+
+    /// The pages of `run` that the host has copied, as neighbours, in order.
+    fn copied(&self, window: &Self::Window, run: Run) -> Vec<Run>;
+
+    /// Has the host copy the pages of `run` that it has not copied yet, as a write would.
+    fn copy_now(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
+
+    /// Puts zeros of the window's own in place of what `run` shows.
+    fn clear(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
+
+    /// Shows a run of `store`, protected, in place of pages with the same bytes: what the host copied
+    /// there goes. For commits: the host's mappings were reserved, and it has to find the memory.
+    fn replace(&self, window: &Self::Window, store: &Self::Store, run: Run);
+
+    /// Asks the host to write a page of its own or of a store to its swap, if it has any.
+    fn page_out(&self, window: &Self::Window, run: Run);
+
+    /// Shows nothing in `run` any more, in a window whose guest is gone.
+    fn unmap(&self, window: &Self::Window, run: Run);
 }

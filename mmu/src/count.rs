@@ -167,6 +167,13 @@ impl Count {
         }
     }
 
+    /// Adds a holder to a frame if somebody holds it, and there is room.
+    pub fn join(&self, holder: Holder) -> bool {
+        let joined =
+            |word| (REFS.get(word) > 0 && has_room(word, holder)).then(|| word + step(holder));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, joined).is_ok()
+    }
+
     /// Removes a holder. `true` when it was the last: the caller punches the frame, then calls
     /// [`free`](Self::free).
     ///

@@ -46,6 +46,12 @@ pub enum SpaceError {
         /// The size of guest memory in frames.
         pages: u32,
     },
+    /// The backing leaves it to the host.
+    #[error("{operation}: this backing leaves first writes to the host; use `--backing trap`")]
+    LeftToHost {
+        /// What was asked for.
+        operation: &'static str,
+    },
     /// The host failed.
     #[error(transparent)]
     Backing(#[from] BackingError),

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::backing::{Access, Backing, BackingError, SwapPlace};
+use crate::backing::{Access, Backing, BackingError, HostCow, SwapPlace};
 use crate::gfn::{Gfn, Run};
 
+mod copying;
 mod flaw;
 
+use copying::copy;
 pub use flaw::Flaw;
 
 /// A page: what its two halves hold.
@@ -29,10 +31,16 @@ struct View {
     access: Access,
 }
 
+/// What a window shows, and where the host's copies in it are.
+struct Window {
+    views: Vec<Option<View>>,
+    own: Option<usize>,
+}
+
 #[derive(Default)]
 struct Objects {
     stores: Vec<Option<Vec<Content>>>,
-    windows: Vec<Option<Vec<Option<View>>>>,
+    windows: Vec<Option<Window>>,
     swap: Vec<Option<Content>>,
     reserved: usize,
 }
@@ -80,6 +88,7 @@ pub struct Fake {
     /// Calls that may fail until one does; 0 for never.
     fuse: AtomicU64,
     flaw: Flaw,
+    copies: bool,
 }
 
 impl Fake {
@@ -87,13 +96,19 @@ impl Fake {
     #[must_use]
     pub fn new(pages: u32, mappings: usize) -> Self {
         let (objects, fuse) = Default::default();
-        Self { pages, objects, mappings, fuse, flaw: Flaw::None }
+        Self { pages, objects, mappings, fuse, flaw: Flaw::None, copies: false }
     }
 
     /// The same, but wrong.
     #[must_use]
     pub fn with(self, flaw: Flaw) -> Self {
         Self { flaw, ..self }
+    }
+
+    /// The same, with a host that copies pages at their first write.
+    #[must_use]
+    pub fn copying(self) -> Self {
+        Self { copies: true, ..self }
     }
 
     /// Makes the `nth` call from now that may fail do so (1 is the next one).
@@ -175,6 +190,11 @@ impl Fake {
                 frame(&mut objects, store, gfn)[half] = value;
                 Ok(())
             }
+            View { access: Access::Protected, .. } if self.copies => {
+                let own = copy(&mut objects, window, gfn);
+                frame(&mut objects, own, gfn)[half] = value;
+                Ok(())
+            }
             _ => Err(Trapped),
         }
     }
@@ -209,7 +229,7 @@ fn frame(objects: &mut Objects, store: usize, gfn: Gfn) -> &mut Content {
 }
 
 fn slot<'a>(objects: &'a mut Objects, window: &Handle, gfn: Gfn) -> &'a mut Option<View> {
-    &mut objects.windows[window.number].as_mut().expect("a window that lives")[gfn.index()]
+    &mut objects.windows[window.number].as_mut().expect("a window that lives").views[gfn.index()]
 }
 
 fn view(objects: &mut Objects, window: &Handle, gfn: Gfn) -> View {
@@ -235,7 +255,8 @@ impl Backing for Fake {
 
     fn new_window(&self) -> Result<Handle, BackingError> {
         self.may_fail("new_window", "")?;
-        let number = place(&mut self.objects.lock().windows, vec![None; self.pages as usize]);
+        let window = Window { views: vec![None; self.pages as usize], own: None };
+        let number = place(&mut self.objects.lock().windows, window);
         Ok(Handle { number, objects: Arc::clone(&self.objects), window: true })
     }
 
@@ -305,7 +326,7 @@ impl Backing for Fake {
 
     fn unmap_all(&self, window: &Handle) {
         let mut objects = self.objects.lock();
-        objects.windows[window.number].as_mut().expect("a window that lives").fill(None);
+        objects.windows[window.number].as_mut().expect("a window that lives").views.fill(None);
     }
 
     fn write_out(&self, store: &Handle, gfn: Gfn) -> Result<SwapPlace, BackingError> {
@@ -345,5 +366,9 @@ impl Backing for Fake {
 
     fn free_mappings(&self) -> usize {
         self.mappings - self.objects.lock().reserved
+    }
+
+    fn host_cow(&self) -> Option<&dyn HostCow<Store = Handle, Window = Handle>> {
+        self.copies.then_some(self as _)
     }
 }

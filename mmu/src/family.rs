@@ -14,7 +14,7 @@ use crate::image::Image;
 use crate::layer::Layer;
 use crate::rules::Rules;
 use crate::space::AddressSpace;
-use crate::stats::Counters;
+use crate::stats::{Counters, Counts};
 use crate::swap::Swap;
 use crate::table::LayerId;
 
@@ -114,6 +114,19 @@ impl<B: Backing> Family<B> {
         &self.counters
     }
 
+    /// What happened so far, with what the host copied for the guests that live.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        if self.backing.host_cow().is_some() {
+            for member in self.members() {
+                if let Member::Space(space) = member {
+                    space.learn_all();
+                }
+            }
+        }
+        self.counters.now()
+    }
+
     /// How many layers there are.
     #[must_use]
     pub fn layers(&self) -> usize {
@@ -131,18 +144,29 @@ impl<B: Backing> Family<B> {
         self.pool.read().iter().map(|layer| look(layer.store())).collect()
     }
 
-    /// How many frames are held by more than one holder, and how many by one.
+    /// How many frames are held by more than one holder, and how many by one. Where the host copies
+    /// pages, an image's frames are held by it and by all who stand on it: they count as shared.
     #[must_use]
     pub fn frames(&self) -> (u64, u64) {
+        let mut own = None;
+        if self.backing.host_cow().is_some() {
+            let of_spaces = self.members().into_iter().map(|member| match member {
+                Member::Space(space) => space.own_frames(),
+                Member::Image(_) => 0,
+            });
+            own = Some(of_spaces.sum::<u64>());
+        }
         let pool = self.pool.read();
-        let frames = pool
-            .iter()
-            .flat_map(|layer| (0..self.pages).map(|number| layer.tally(Gfn(number)).refs));
-        frames.fold((0, 0), |(shared, private), refs| match refs {
-            0 => (shared, private),
-            1 => (shared, private + 1),
-            _ => (shared + 1, private),
-        })
+        let tallies = |layer: &Arc<Layer<B>>| {
+            let layer = Arc::clone(layer);
+            (0..self.pages).map(move |number| layer.tally(Gfn(number)).refs)
+        };
+        let held = pool.iter().flat_map(tallies).filter(|refs| *refs > 0);
+        let (all, of_one) =
+            held.fold((0_u64, 0), |(all, of_one), refs| (all + 1, of_one + u64::from(refs == 1)));
+        let private = own.unwrap_or(of_one);
+        // Guests go on between the two looks.
+        (all.saturating_sub(private), private)
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -174,7 +198,17 @@ impl<B: Backing> Family<B> {
             return Ok(layer);
         }
         let store = self.backing.new_store()?;
-        Ok(self.pool.write().add(|id| Layer::new(id, Arc::clone(&self.backing), store, self.pages)))
+        Ok(self.add(false, store))
+    }
+
+    /// The layer of what the host copies in a window, for the space that has the window.
+    pub(crate) fn layer_of_window(&self, frames: B::Store) -> Arc<Layer<B>> {
+        self.add(true, frames)
+    }
+
+    fn add(&self, of_window: bool, store: B::Store) -> Arc<Layer<B>> {
+        let make = |id| Layer::new(id, Arc::clone(&self.backing), store, self.pages);
+        self.pool.write().add(of_window, make)
     }
 
     /// A layer for the sole use of a space that nobody uses any more, and in which at least half of

@@ -1,4 +1,7 @@
 //! A map that holds what it names: one reference per frame, given back on drop.
+//!
+//! Or a *base* does: an image that names all that the map says, but for the frames that the map may
+//! write. Then it takes one reference for all of them.
 
 use std::sync::Arc;
 
@@ -7,21 +10,55 @@ use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::{Gfn, Run};
+use crate::image::Image;
 use crate::layer::Layer;
-use crate::table::{Entry, LayerId, SlotId, Table};
+use crate::table::{Entry, LayerId, Mapped, SlotId, Table};
 
 /// A table and the references of its entries. Dropping it gives them back, which is also how a
 /// half-made child is undone.
 pub(crate) struct Holding<B: Backing> {
     family: Arc<Family<B>>,
     holder: Holder,
+    base: Option<Arc<Image<B>>>,
     pub(crate) table: Table,
 }
 
 impl<B: Backing> Holding<B> {
     /// A map whose references were taken by the caller.
     pub(crate) fn adopt(family: Arc<Family<B>>, holder: Holder, table: Table) -> Self {
-        Self { family, holder, table }
+        Self { family, holder, base: None, table }
+    }
+
+    /// The map of `base`, held by it.
+    pub(crate) fn upon(base: &Arc<Image<B>>, holder: Holder) -> Self {
+        let (family, table) = (Arc::clone(base.family()), base.map());
+        Self { family, holder, base: Some(Arc::clone(base)), table }
+    }
+
+    /// Holds `table` by `base` from now on. The references of what is no longer writable, or was held
+    /// one by one, are the caller's to let go, and so is the former base.
+    #[must_use]
+    pub(crate) fn rebase(&mut self, base: Arc<Image<B>>, table: Table) -> Option<Arc<Image<B>>> {
+        self.table = table;
+        self.base.replace(base)
+    }
+
+    /// The image that holds what this map may not write, if one does.
+    pub(crate) fn base(&self) -> Option<&Arc<Image<B>>> {
+        self.base.as_ref()
+    }
+
+    /// Whether a reference of this map stands in the count of the entry's frame.
+    pub(crate) fn counts(&self, entry: Mapped) -> bool {
+        self.base.is_none() || entry.writable
+    }
+
+    /// Where all entries are whose references are this map's own.
+    pub(crate) fn own_parts(&self) -> Vec<Run> {
+        match &self.base {
+            None => vec![self.table.all()],
+            Some(base) => self.table.apart_from(&base.map()),
+        }
     }
 
     /// Takes a reference on everything that `table` names.
@@ -32,7 +69,7 @@ impl<B: Backing> Holding<B> {
     ) -> Result<Self, SpaceError> {
         let refused = take_references(family, holder, &table);
         if let Some(gfn) = refused {
-            release(family, holder, &table, Run::new(0, gfn.0));
+            release(family, holder, &table, Run::new(0, gfn.0), |_| true);
             return Err(SpaceError::Saturated { gfn });
         }
         Ok(Self::adopt(Arc::clone(family), holder, table))
@@ -45,7 +82,9 @@ impl<B: Backing> Holding<B> {
 
 impl<B: Backing> Drop for Holding<B> {
     fn drop(&mut self) {
-        release(&self.family, self.holder, &self.table, self.table.all());
+        for part in self.own_parts() {
+            release(&self.family, self.holder, &self.table, part, |entry| self.counts(entry));
+        }
     }
 }
 
@@ -70,10 +109,16 @@ fn take_references<B: Backing>(family: &Family<B>, holder: Holder, table: &Table
     None
 }
 
-/// Gives back the references of the entries in `run`.
-fn release<B: Backing>(family: &Family<B>, holder: Holder, table: &Table, run: Run) {
+/// Gives back the references of those entries in `run` that have one.
+fn release<B: Backing>(
+    family: &Family<B>,
+    holder: Holder,
+    table: &Table,
+    run: Run,
+    has_one: impl Fn(Mapped) -> bool,
+) {
     let mapped = table.runs(run, |_, entry| match entry {
-        Entry::Mapped(mapped) => Some(mapped.layer),
+        Entry::Mapped(mapped) => has_one(mapped).then_some(mapped.layer),
         Entry::Empty | Entry::Swapped { .. } => None,
     });
     for (run, layer) in mapped {

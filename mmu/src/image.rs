@@ -1,6 +1,6 @@
 //! Images: immutable address maps, from which clones are made.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
@@ -8,7 +8,7 @@ use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::Family;
-use crate::gfn::Gfn;
+use crate::gfn::Run;
 use crate::holding::Holding;
 use crate::space::AddressSpace;
 use crate::table::{Entry, LayerId, Mapped, Table};
@@ -23,6 +23,8 @@ pub struct Image<B: Backing> {
     id: u64,
     family: Arc<Family<B>>,
     held: RwLock<Holding<B>>,
+    /// Its map by runs, for who maps it: made once, where maps do not change.
+    runs: OnceLock<Vec<(Run, LayerId)>>,
 }
 
 impl<B: Backing> Image<B> {
@@ -34,6 +36,7 @@ impl<B: Backing> Image<B> {
             id: family.next_id(),
             family: Arc::clone(family),
             held: RwLock::new(held),
+            runs: OnceLock::new(),
         }))
     }
 
@@ -55,10 +58,22 @@ impl<B: Backing> Image<B> {
         self.held.read().table.clone()
     }
 
-    /// Enters a frame, whose reference the caller took, where the map was empty.
-    pub(crate) fn fill(&self, gfn: Gfn, layer: LayerId) {
+    /// Enters frames, whose references the caller took, where the map was empty.
+    pub(crate) fn fill(&self, run: Run, layer: LayerId) {
         let entry = Entry::Mapped(Mapped { layer, writable: false, private: false });
-        self.held.write().table.set(gfn, entry);
+        let mut held = self.held.write();
+        run.gfns().for_each(|gfn| held.table.set(gfn, entry));
+    }
+
+    /// The map by runs, where nothing is ever evicted.
+    pub(crate) fn runs(&self) -> &[(Run, LayerId)] {
+        self.runs.get_or_init(|| {
+            let table = self.map();
+            table.runs(table.all(), |_, entry| match entry {
+                Entry::Mapped(mapped) => Some(mapped.layer),
+                Entry::Empty | Entry::Swapped { .. } => None,
+            })
+        })
     }
 
     /// For an eviction, which changes the maps of all who share a frame.
@@ -70,11 +85,16 @@ impl<B: Backing> Image<B> {
     ///
     /// # Errors
     /// As [`AddressSpace::fork`]. The image is as before then.
-    pub fn spawn(&self) -> Result<Arc<AddressSpace<B>>, SpaceError> {
+    pub fn spawn(self: &Arc<Self>) -> Result<Arc<AddressSpace<B>>, SpaceError> {
         let _cut = self.family.cut.read();
-        let table = self.map();
-        let clone = AddressSpace::sharing(&self.family, table)?;
-        clone.show_all()?;
+        let clone = match self.family.backing().host_cow() {
+            Some(cow) => AddressSpace::upon(self, cow)?,
+            None => {
+                let clone = AddressSpace::sharing(&self.family, self.map())?;
+                clone.show_all()?;
+                clone
+            }
+        };
         self.family.enrol_space(&clone);
         Ok(clone)
     }

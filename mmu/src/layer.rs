@@ -125,6 +125,15 @@ impl<B: Backing> Layer<B> {
         assert!(self.claim(gfn, holder), "{gfn}: the slot that was set aside is not free");
     }
 
+    /// Takes a slot for `holder` that nobody else may take, but that a pin may still keep: under rules
+    /// that take a page away from under its device.
+    pub(crate) fn take_back(&self, gfn: Gfn, holder: Holder) {
+        while !self.claim(gfn, holder) && !self.counts.get_or_make(gfn).join(holder) {
+            // The last pin has gone, and somebody is about to free the slot.
+            std::thread::yield_now();
+        }
+    }
+
     /// Adds a holder to a frame that the caller keeps alive.
     pub(crate) fn add(&self, gfn: Gfn, holder: Holder) -> Result<(), Saturated> {
         self.counts.get_or_make(gfn).add(holder)

@@ -244,6 +244,14 @@ impl Rules {
         self.set == RuleSet::Wait
     }
 
+    /// Whether the host may answer writes by itself, with a copy each time: it makes nobody wait, and
+    /// a fork looks at the pins of those pages only that a space may write.
+    #[must_use]
+    pub fn let_host_copy(self) -> bool {
+        let looks = matches!(self.set, RuleSet::Refcount | RuleSet::PinBias | RuleSet::Wait);
+        !looks && matches!(self.mutant, None | Some(Mutant::ForkIgnoresPins))
+    }
+
     /// A fork or snapshot: rule (c).
     #[must_use]
     pub fn on_fork(self, facts: Facts) -> OnFork {

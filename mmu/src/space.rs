@@ -1,5 +1,6 @@
 //! Address spaces: one guest's map from gfn to frame, and its window.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,14 +12,16 @@ use crate::gfn::{Gfn, Run};
 use crate::holding::Holding;
 use crate::layer::Layer;
 use crate::rules::Facts;
-use crate::table::{Entry, Mapped, Table};
+use crate::table::{Entry, LayerId, Mapped, Table};
 
 mod birth;
 mod discard;
 mod evict;
 mod fault;
 mod fork;
+mod freeze;
 mod gate;
+mod host_copies;
 mod known;
 mod mappings;
 mod pin;
@@ -50,9 +53,15 @@ struct State<B: Backing> {
     reserve: Reserve<B>,
     mappings: Mappings<B>,
     known: Known<B>,
+    /// Pages that were cleared by the host since the last fork: it may not have made them yet.
+    zeros: BTreeSet<Gfn>,
 }
 
 impl<B: Backing> State<B> {
+    fn new(held: Holding<B>, reserve: Reserve<B>, mappings: Mappings<B>) -> Self {
+        Self { held, reserve, mappings, known: Known::default(), zeros: BTreeSet::new() }
+    }
+
     /// Changes an entry whose references the caller has seen to, and keeps the count of mappings.
     fn set(&mut self, gfn: Gfn, entry: Entry) {
         self.change(Run::one(gfn), |state| state.held.table.set(gfn, entry));
@@ -80,31 +89,43 @@ struct Page<B: Backing> {
     gfn: Gfn,
     entry: Mapped,
     layer: Arc<Layer<B>>,
+    /// The space holds the frame through its base, so that the frame's count knows nothing of it.
+    based: bool,
 }
 
 impl<B: Backing> Page<B> {
-    /// What the rules want to know.
-    ///
-    /// The alarm of the whole design stands here: under the space's lock, a writable page is
-    /// reachable from its own page table alone, and what else raises its count is a pin. A rule set
-    /// that is known to be wrong may break it, and so may references that were never introduced as
-    /// pins, while there are any.
+    /// What the rules want to know. A frame that the space holds through its base has one holder more than
+    /// its count says.
     fn facts(&self, family: &Family<B>) -> Facts {
-        let strangers = family.transients.load(Ordering::Acquire) > 0;
-        let tally = self.layer.tally(self.gfn);
-        let Mapped { writable, private, .. } = self.entry;
-        let excused = strangers || family.rules().is_broken();
-        debug_assert!(
-            excused || !writable || tally.refs == 1 + tally.pins(),
-            "{}: writable, and held by something else than pins: {tally:?}",
-            self.gfn,
-        );
-        Facts { writable, private, tally }
+        let mut facts = facts_of(family, &self.layer, self.gfn, self.entry);
+        if self.based {
+            facts.tally.refs += 1;
+            facts.tally.maps += 1;
+        }
+        facts
     }
 
     fn run(&self) -> Run {
         Run::one(self.gfn)
     }
+}
+
+/// What the rules want to know about a frame, from an entry in whose count it stands.
+///
+/// The alarm of the whole design stands here: under the space's lock, a writable page is
+/// reachable from its own page table alone, and what else raises its count is a pin. A rule set
+/// that is known to be wrong may break it, and so may references that were never introduced as
+/// pins, while there are any.
+fn facts_of<B: Backing>(family: &Family<B>, layer: &Layer<B>, gfn: Gfn, entry: Mapped) -> Facts {
+    let strangers = family.transients.load(Ordering::Acquire) > 0;
+    let tally = layer.tally(gfn);
+    let Mapped { writable, private, .. } = entry;
+    let excused = strangers || family.rules().is_broken();
+    debug_assert!(
+        excused || !writable || tally.refs == 1 + tally.pins(),
+        "{gfn}: writable, and held by something else than pins: {tally:?}",
+    );
+    Facts { writable, private, tally }
 }
 
 /// What a guest's memory is made of at one moment.
@@ -147,19 +168,44 @@ impl<B: Backing> AddressSpace<B> {
     /// [`SpaceError::OutOfRange`].
     pub fn entry(&self, gfn: Gfn) -> Result<Entry, SpaceError> {
         self.check(gfn)?;
-        Ok(self.state.read().held.table.get(gfn))
+        Ok(self.look(Run::one(gfn), |state| state.held.table.get(gfn)))
     }
 
     /// A copy of the whole map, as it is now.
     #[must_use]
     pub fn map(&self) -> Table {
-        self.state.read().held.table.clone()
+        self.look(Run::new(0, self.family.pages()), |state| state.held.table.clone())
+    }
+
+    /// How many frames it may write.
+    pub(crate) fn own_frames(&self) -> u64 {
+        self.learn_all();
+        let mut frames = 0;
+        self.each_held(|_, _| frames += 1);
+        frames
+    }
+
+    /// Every frame in whose count this space stands.
+    pub(crate) fn each_held(&self, mut see: impl FnMut(LayerId, Gfn)) {
+        let state = self.state.read();
+        for (gfn, entry) in
+            state.held.own_parts().into_iter().flat_map(|run| state.held.table.entries(run))
+        {
+            if let Entry::Mapped(mapped) = entry
+                && state.held.counts(mapped)
+            {
+                see(mapped.layer, gfn);
+            }
+        }
     }
 
     /// What the memory is made of.
     #[must_use]
     pub fn census(&self) -> Census {
-        let state = self.state.read();
+        self.look(Run::new(0, self.family.pages()), |state| self.count(state))
+    }
+
+    fn count(&self, state: &State<B>) -> Census {
         let pool = self.family.pool();
         let mut census = Census {
             mappings: state.mappings.count_of(&state.held.table) as u64,
@@ -173,7 +219,7 @@ impl<B: Backing> AddressSpace<B> {
                     let tally = pool.layer(mapped.layer).tally(gfn);
                     census.pinned += u64::from(tally.pins() > 0);
                     match tally {
-                        Tally { refs: 1, .. } => census.private += 1,
+                        Tally { refs: 1, .. } if state.held.counts(mapped) => census.private += 1,
                         _ => census.shared += 1,
                     }
                 }
@@ -218,7 +264,8 @@ impl<B: Backing> AddressSpace<B> {
     fn mapped(&self, state: &State<B>, gfn: Gfn) -> Option<Page<B>> {
         match state.held.table.get(gfn) {
             Entry::Mapped(entry) => {
-                Some(Page { gfn, entry, layer: self.family.layer(entry.layer) })
+                let (layer, based) = (self.family.layer(entry.layer), !state.held.counts(entry));
+                Some(Page { gfn, entry, layer, based })
             }
             Entry::Empty | Entry::Swapped { .. } => None,
         }
@@ -247,7 +294,20 @@ impl<B: Backing> AddressSpace<B> {
 impl<B: Backing> Drop for AddressSpace<B> {
     fn drop(&mut self) {
         // The window first: a frame's count drops only after no window maps it.
-        self.family.backing().unmap_all(&self.window);
+        let state = self.state.read();
+        let pinned = self.copier(&state).map(|cow| (cow, self.pinned_in_window(&state)));
+        match pinned {
+            Some((cow, pinned)) if !pinned.is_empty() => {
+                // The window *is* their frames, which devices may use until they let go.
+                let mut at = 0;
+                for run in pinned {
+                    cow.unmap(&self.window, Run::new(at, run.first.0));
+                    at = run.numbers().end;
+                }
+                cow.unmap(&self.window, Run::new(at, self.family.pages()));
+            }
+            _ => self.family.backing().unmap_all(&self.window),
+        }
     }
 }
 

@@ -37,6 +37,8 @@ counters! {
     unshared,
     /// Copies that a fork or snapshot made of pinned frames for the other side.
     early_copies,
+    /// Pages copied out of a guest's window by a fork or snapshot, where the host had copied them.
+    copied_out,
     /// Frames copied beside the one that was written, to keep the number of host mappings down.
     block_copied,
     /// Frames written out to the swap, or left behind in it because somebody still holds them.

@@ -98,7 +98,7 @@ const CHUNK: usize = 512;
 #[derive(Clone)]
 pub struct Table {
     pages: u32,
-    chunks: Vec<Arc<[Packed]>>,
+    chunks: Arc<Vec<Arc<[Packed]>>>,
 }
 
 impl Table {
@@ -106,7 +106,7 @@ impl Table {
     #[must_use]
     pub fn filled(pages: u32, entry: Entry) -> Self {
         let chunk: Arc<[Packed]> = vec![Packed::new(entry); CHUNK.min(pages as usize)].into();
-        Self { pages, chunks: vec![chunk; (pages as usize).div_ceil(CHUNK)] }
+        Self { pages, chunks: Arc::new(vec![chunk; (pages as usize).div_ceil(CHUNK)]) }
     }
 
     /// How many frames the map covers.
@@ -137,8 +137,8 @@ impl Table {
     /// When `gfn` is outside the map, as indexing does.
     pub fn set(&mut self, gfn: Gfn, entry: Entry) {
         debug_assert!(gfn.0 < self.pages);
-        Arc::make_mut(&mut self.chunks[gfn.index() / CHUNK])[gfn.index() % CHUNK] =
-            Packed::new(entry);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        Arc::make_mut(&mut chunks[gfn.index() / CHUNK])[gfn.index() % CHUNK] = Packed::new(entry);
     }
 
     /// The map with `change` applied to every entry. Chunks in which nothing changes stay shared.
@@ -155,7 +155,19 @@ impl Table {
             let new: Arc<[Packed]> = chunk.iter().map(|&packed| changed(packed)).collect();
             if new == *chunk { Arc::clone(chunk) } else { new }
         };
-        Self { pages: self.pages, chunks: self.chunks.iter().map(chunk).collect() }
+        Self { pages: self.pages, chunks: Arc::new(self.chunks.iter().map(chunk).collect()) }
+    }
+
+    /// The parts of the map that are not the same memory as in `other`, a map of as many frames: all
+    /// entries that differ are in them.
+    pub(crate) fn apart_from(&self, other: &Self) -> Vec<Run> {
+        if Arc::ptr_eq(&self.chunks, &other.chunks) {
+            return Vec::new();
+        }
+        let chunks = self.chunks.iter().zip(other.chunks.iter());
+        let apart =
+            (0..).step_by(CHUNK).zip(chunks).filter(|(_, (own, its))| !Arc::ptr_eq(own, its));
+        apart.map(|(first, _)| Run::new(first, self.pages.min(first + CHUNK as u32))).collect()
     }
 
     /// Entries in order.

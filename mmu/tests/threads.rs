@@ -5,6 +5,7 @@ use std::thread;
 
 use pincow_mmu::fake::Fake;
 use pincow_mmu::scenario::Random;
+use pincow_mmu::stats::Counts;
 use pincow_mmu::{
     AddressSpace, Family, FromDevice, Gfn, Image, PinRequest, RuleSet, SpaceError, ToDevice,
 };
@@ -39,9 +40,12 @@ fn add<T>(list: &Mutex<Vec<T>>, item: T, most: usize) {
 fn allowed<T>(done: Result<T, SpaceError>) -> Option<T> {
     match done {
         Ok(done) => Some(done),
-        Err(SpaceError::Busy { .. } | SpaceError::Wait { .. } | SpaceError::NoMappings { .. }) => {
-            None
-        }
+        Err(
+            SpaceError::Busy { .. }
+            | SpaceError::Wait { .. }
+            | SpaceError::NoMappings { .. }
+            | SpaceError::LeftToHost { .. },
+        ) => None,
         Err(error) => panic!("{error}"),
     }
 }
@@ -78,27 +82,44 @@ fn live(zoo: &Zoo, seed: u64) {
     }
 }
 
+/// Lets threads loose on a family, and returns what they did.
+fn all_at_once(fake: Fake, set: RuleSet) -> Counts {
+    let fake = Arc::new(fake);
+    let family = Family::new(Arc::clone(&fake), set.into(), PAGES);
+    let root = AddressSpace::root(&family).expect("a first guest");
+    let zoo = Zoo { spaces: Mutex::new(vec![root]), images: Mutex::default() };
+    thread::scope(|scope| {
+        for seed in 0..THREADS {
+            let zoo = &zoo;
+            scope.spawn(move || live(zoo, seed));
+        }
+    });
+    family.audit([]).expect("all counts add up");
+    let counts = family.counters().now();
+    drop(zoo);
+    assert_eq!((family.layers(), fake.objects()), (0, (0, 0, 0)), "{set}");
+    assert_eq!(fake.reserved(), 0, "{set}");
+    counts
+}
+
 #[test]
 fn threads_that_do_everything_at_once_leave_nothing_behind() {
     for set in [RuleSet::SingleRefcount, RuleSet::Exclusive, RuleSet::Wait, RuleSet::ShortRead] {
         for mappings in [400, 1_000_000] {
-            let fake = Arc::new(Fake::new(PAGES, mappings));
-            let family = Family::new(Arc::clone(&fake), set.into(), PAGES);
-            let root = AddressSpace::root(&family).expect("a first guest");
-            let zoo = Zoo { spaces: Mutex::new(vec![root]), images: Mutex::default() };
-            thread::scope(|scope| {
-                for seed in 0..THREADS {
-                    let zoo = &zoo;
-                    scope.spawn(move || live(zoo, seed));
-                }
-            });
-            family.audit([]).expect("all counts add up");
-            let counts = family.counters().now();
+            let counts = all_at_once(Fake::new(PAGES, mappings), set);
             let events = [counts.copied, counts.reused, counts.swapped_in, counts.discarded];
             assert!(events.iter().all(|count| *count > 10), "{set}: {counts:?}");
-            drop(zoo);
-            assert_eq!((family.layers(), fake.objects()), (0, (0, 0, 0)), "{set}");
-            assert_eq!(fake.reserved(), 0, "{set}");
+        }
+    }
+}
+
+#[test]
+fn nor_do_they_where_the_host_copies() {
+    for set in [RuleSet::SingleRefcount, RuleSet::Exclusive, RuleSet::ShortRead] {
+        for mappings in [400, 1_000_000] {
+            let counts = all_at_once(Fake::new(PAGES, mappings).copying(), set);
+            let events = [counts.copied, counts.copied_out, counts.early_copies, counts.discarded];
+            assert!(events.iter().all(|count| *count > 10), "{set}: {counts:?}");
         }
     }
 }

@@ -14,6 +14,10 @@ pub enum Flaw {
     ProtectsAndFails,
     /// Keeps the mappings that are returned.
     KeepsMappings,
+    /// Copies pages at their first write, and says that it did not.
+    HidesCopies,
+    /// Leaves in a window what was to be replaced by shared frames.
+    SkipsReplace,
     /// Gives no memory back, so that a new frame shows old bytes.
     SkipsPunch,
 }

@@ -16,8 +16,17 @@ struct Place<B: Backing> {
     layer: Arc<Layer<B>>,
     /// A space allocates from it. Nobody else may.
     owned: bool,
+    /// Its frames are what the host copied in a space's window. Nobody else ever allocates from it.
+    of_window: bool,
     /// Made for its first pin.
     aliases: OnceLock<Aliases<B>>,
+}
+
+impl<B: Backing> Place<B> {
+    /// Whether who needs slots may have them here.
+    fn is_open(&self) -> bool {
+        !self.owned && !self.of_window
+    }
 }
 
 /// Layers by number.
@@ -65,7 +74,7 @@ impl<B: Backing> Pool<B> {
             .places
             .iter_mut()
             .flatten()
-            .find(|place| !place.owned && place.layer.fits(needed))?;
+            .find(|place| place.is_open() && place.layer.fits(needed))?;
         place.owned = true;
         Some(Arc::clone(&place.layer))
     }
@@ -75,7 +84,7 @@ impl<B: Backing> Pool<B> {
     pub(super) fn take_fitting(&mut self, blocks: &[&[Run]]) -> Option<Arc<Layer<B>>> {
         const MOST_TRIED: usize = 8;
         let mut unowned: Vec<&mut Place<B>> =
-            self.places.iter_mut().flatten().filter(|place| !place.owned).collect();
+            self.places.iter_mut().flatten().filter(|place| place.is_open()).collect();
         // Each is asked once: their number of frames changes meanwhile.
         unowned.sort_by_cached_key(|place| place.layer.live());
         unowned.truncate(MOST_TRIED);
@@ -92,7 +101,11 @@ impl<B: Backing> Pool<B> {
     }
 
     /// Adds a layer, owned by whoever asked.
-    pub(super) fn add(&mut self, make: impl FnOnce(LayerId) -> Layer<B>) -> Arc<Layer<B>> {
+    pub(super) fn add(
+        &mut self,
+        of_window: bool,
+        make: impl FnOnce(LayerId) -> Layer<B>,
+    ) -> Arc<Layer<B>> {
         let index = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
         if index == self.places.len() {
             self.places.push(None);
@@ -100,7 +113,8 @@ impl<B: Backing> Pool<B> {
         let id = LayerId(u32::try_from(index).expect("fewer layers than 2^32"));
         let layer = Arc::new(make(id));
         let aliases = OnceLock::new();
-        self.places[index] = Some(Place { layer: Arc::clone(&layer), owned: true, aliases });
+        self.places[index] =
+            Some(Place { layer: Arc::clone(&layer), owned: true, of_window, aliases });
         layer
     }
 
@@ -134,7 +148,7 @@ impl<B: Backing> Pool<B> {
         self.places
             .iter()
             .flatten()
-            .filter(|place| !place.owned)
+            .filter(|place| place.is_open())
             .find(|place| place.layer.claim(gfn, holder))
             .map(|place| Arc::clone(&place.layer))
     }

@@ -1,4 +1,4 @@
-//! The `trap` backing: every first write to a shared frame reaches the rules.
+//! Real guest memory: what both backings have in common, and `trap`.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::budget::Budget;
 use super::faults::{FaultThread, Resolve};
 use super::inject::FailureInjector;
-use super::options::{MemoryError, MemoryOptions};
+use super::options::{BackingKind, MemoryError, MemoryOptions};
 use super::probe::{HostFeatures, MissingFeature};
 use super::registry::Family;
 use super::store::Store;
@@ -15,33 +15,34 @@ use super::swap::Swap;
 use super::uffd::Uffd;
 use super::window::Window;
 use super::{uffd_open, uffd_sys};
-use crate::backing::{Access, Backing, BackingError, SwapPlace};
+use crate::backing::{Access, Backing, BackingError, HostCow, SwapPlace};
 use crate::gfn::{Gfn, Run};
 
-/// Real memory for one family of guests: a root and its descendants. They share one userfaultfd,
-/// one fault thread and one swap.
+/// Real memory for one family of guests: a root and its descendants. They share one swap and, under
+/// `trap`, one userfaultfd and one fault thread.
 ///
 /// Dropped last: windows that outlive it get no answer to their faults any more.
 #[derive(Debug)]
 pub struct HostMemory {
     pages: u32,
-    family: Arc<Family>,
+    /// `None` where the kernel answers faults.
+    traps: Option<Traps>,
+    refuse_huge_pages: bool,
     swap: Swap,
     budget: Arc<Budget>,
     failures: Option<Arc<FailureInjector>>,
+}
+
+/// Who answers the faults of a family.
+#[derive(Debug)]
+struct Traps {
+    family: Arc<Family>,
     _faults: FaultThread,
 }
 
-impl HostMemory {
-    /// Makes the backing for guests of `pages` frames each, and starts its fault thread.
-    ///
-    /// # Errors
-    ///
-    /// [`MemoryError::Missing`] when the host cannot run it, with what to do.
-    pub fn new(pages: u32, options: MemoryOptions) -> Result<Self, MemoryError> {
+impl Traps {
+    fn start(features: &HostFeatures) -> Result<Self, MemoryError> {
         let failed = |operation| move |source| MemoryError::Failed { operation, source };
-        let features = HostFeatures::probe();
-        features.require_trap()?;
         let (fd, _source) =
             uffd_open::open().map_err(|error| MissingFeature::Userfaultfd(error.to_string()))?;
         let wanted = uffd_sys::FEATURE_PAGEFAULT_FLAG_WP
@@ -52,17 +53,34 @@ impl HostMemory {
         let family = Arc::new(Family::new(uffd, bell, features.huge_pages_unasked()));
         let faults =
             FaultThread::start(Arc::clone(&family)).map_err(failed("starting a thread"))?;
+        Ok(Self { family, _faults: faults })
+    }
+}
+
+impl HostMemory {
+    /// Makes the backing for guests of `pages` frames each, and starts its fault thread if it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::Missing`] when the host cannot run it, with what to do.
+    pub fn new(pages: u32, options: MemoryOptions) -> Result<Self, MemoryError> {
+        let features = HostFeatures::probe();
+        features.require(options.backing)?;
+        let traps = match options.backing {
+            BackingKind::Trap => Some(Traps::start(&features)?),
+            BackingKind::HostCow => None,
+        };
         let budget = match options.mapping_limit {
             Some(limit) => Arc::new(Budget::new(limit)),
             None => Budget::of_process(),
         };
         Ok(Self {
             pages,
-            family,
+            traps,
+            refuse_huge_pages: features.huge_pages_unasked(),
             swap: Swap::new(options.swap_directory),
             budget,
             failures: options.failures,
-            _faults: faults,
         })
     }
 
@@ -80,25 +98,29 @@ impl HostMemory {
 
     /// Has the handlers asked again about the faults that they deferred.
     pub fn retry_deferred(&self) {
-        self.family.retry_deferred();
+        if let Some(traps) = &self.traps {
+            traps.family.retry_deferred();
+        }
     }
 
     /// How many pages have a deferred fault. One that is just being resolved counts still.
     #[must_use]
     pub fn deferred_count(&self) -> usize {
-        self.family.deferred.count()
+        self.traps.as_ref().map_or(0, |traps| traps.family.deferred.count())
     }
 
     /// Waits until `count` pages have a deferred fault; `false` when `timeout` came first.
     #[must_use]
     pub fn wait_deferred(&self, count: usize, timeout: Duration) -> bool {
-        self.family.deferred.wait_for(count, timeout)
+        self.traps
+            .as_ref()
+            .map_or(count == 0, |traps| traps.family.deferred.wait_for(count, timeout))
     }
 
     /// Whether the fault thread is at it: it may then own what a guest's space owns.
     #[cfg(test)]
     pub(crate) fn is_answering(&self) -> bool {
-        self.family.is_asking()
+        self.traps.as_ref().is_some_and(|traps| traps.family.is_asking())
     }
 
     /// How many evicted frames the swap holds.
@@ -107,8 +129,24 @@ impl HostMemory {
         self.swap.used_places()
     }
 
+    /// Shows frames of a memfd.
+    pub(super) fn show(
+        &self,
+        window: &Window,
+        store: &Store,
+        run: Run,
+        access: Access,
+    ) -> Result<(), BackingError> {
+        let file = store.file().map_err(|source| window.error("mmap of a layer", run, source))?;
+        window.show(file, run, access)
+    }
+
     /// Fails when a test wants it to.
-    fn may_fail(&self, operation: &'static str, place: impl ToString) -> Result<(), BackingError> {
+    pub(super) fn may_fail(
+        &self,
+        operation: &'static str,
+        place: impl ToString,
+    ) -> Result<(), BackingError> {
         self.failures.as_ref().map_or(Ok(()), |failures| failures.check(operation, place))
     }
 }
@@ -124,7 +162,10 @@ impl Backing for HostMemory {
 
     fn new_window(&self) -> Result<Window, BackingError> {
         self.may_fail("making a window", self.pages)?;
-        Window::new(Arc::clone(&self.family), self.pages)
+        match &self.traps {
+            Some(traps) => Window::new(Arc::clone(&traps.family), self.pages),
+            None => Window::without_traps(self.pages, self.refuse_huge_pages),
+        }
     }
 
     fn copy(&self, from: &Store, to: &Store, run: Run) -> Result<(), BackingError> {
@@ -148,7 +189,7 @@ impl Backing for HostMemory {
         access: Access,
     ) -> Result<(), BackingError> {
         self.may_fail("mapping", run)?;
-        window.show(store.file(), run, access)
+        self.show(window, store, run, access)
     }
 
     fn protect(&self, window: &Window, run: Run) -> Result<(), BackingError> {
@@ -205,7 +246,13 @@ impl Backing for HostMemory {
     }
 
     fn pins_changed(&self) {
-        self.family.pins_changed();
+        if let Some(traps) = &self.traps {
+            traps.family.pins_changed();
+        }
+    }
+
+    fn host_cow(&self) -> Option<&dyn HostCow<Store = Store, Window = Window>> {
+        self.traps.is_none().then_some(self as _)
     }
 }
 

@@ -38,7 +38,9 @@ impl Scene {
     }
 
     fn show(&self, run: Run, access: Access) {
-        self.window.show(self.store.file(), run, access).expect("mmap and register");
+        self.window
+            .show(self.store.file().expect("memfd"), run, access)
+            .expect("mmap and register");
     }
 
     fn device_writes(&self, gfn: u32, word: u64) {
@@ -51,7 +53,8 @@ impl Scene {
         other.slice(Run::new(0, 1)).write_obj(word, 0).expect("in range");
         let to = Gfn(gfn).offset() as u64;
         let mut pipe = PagePipe::new().expect("pipe");
-        pipe.copy_page(other.file(), 0, self.store.file(), to).expect("splice");
+        pipe.copy_page(other.file().expect("memfd"), 0, self.store.file().expect("memfd"), to)
+            .expect("splice");
     }
 
     fn event(&self, patience: Duration) -> Option<FaultEvent> {
@@ -231,7 +234,7 @@ fn a_frame_shown_writable_over_a_protected_one_is_writable() {
         assert_eq!(kind, Some(Kind::Protected));
         copy.copy_from(&scene.store, Run::one(Gfn(6))).expect("copy");
         let run = Run::one(Gfn(6));
-        scene.window.show(copy.file(), run, Access::Writable).expect("show");
+        scene.window.show(copy.file().expect("memfd"), run, Access::Writable).expect("show");
         scene.window.wake(run);
         assert_eq!(writer.join().expect("writer"), 1);
     });
@@ -270,7 +273,7 @@ fn neighbours_with_the_same_watch_share_a_mapping() {
     assert_eq!(count(), 1);
     let show = |gfn| {
         let run = Run::one(Gfn(gfn));
-        scene.window.show(copy.file(), run, Access::Writable).expect("show");
+        scene.window.show(copy.file().expect("memfd"), run, Access::Writable).expect("show");
     };
     show(10);
     assert_eq!(count(), 3);
@@ -296,7 +299,10 @@ fn protection_goes_across_mappings() {
     let (scene, other) = (Scene::new(), Store::new(PAGES).expect("store"));
     scene.show(Run::new(0, 8), Access::Writable);
     for gfn in [1, 4, 5] {
-        scene.window.show(other.file(), Run::one(Gfn(gfn)), Access::Writable).expect("mmap");
+        scene
+            .window
+            .show(other.file().expect("memfd"), Run::one(Gfn(gfn)), Access::Writable)
+            .expect("mmap");
     }
     scene.window.protect(Run::new(0, 8)).expect("protected");
     for gfn in 0..8 {

@@ -51,7 +51,7 @@ impl Mapping {
             libc::mmap(std::ptr::null_mut(), len_bytes, protection, flags, file.as_raw_fd(), 0)
         };
         let mapping = Self::from_result(base, len_bytes)?;
-        mapping.refuse_huge_pages(Run::new(0, (len_bytes / PAGE_SIZE) as u32));
+        mapping.refuse_huge_pages(mapping.all());
         Ok(mapping)
     }
 
@@ -61,9 +61,34 @@ impl Mapping {
         self.replace(run, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd())
     }
 
-    /// Shows nothing any more; the addresses stay taken.
-    pub(super) fn clear(&self) -> io::Result<()> {
-        self.break_run(Run::new(0, (self.len_bytes / PAGE_SIZE) as u32))
+    /// The same, but who writes gets a page of its own instead, which stays here.
+    pub(super) fn show_private(&self, file: &File, run: Run) -> io::Result<()> {
+        self.replace(run, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE, file.as_raw_fd())
+    }
+
+    /// Puts zeros of nobody else in place of what `run` shows.
+    pub(super) fn show_zeros(&self, run: Run) -> io::Result<()> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        self.replace(run, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
+        self.refuse_huge_pages(run);
+        Ok(())
+    }
+
+    /// Does what a write to each page of `run` would, without changing a byte: afterwards a page that
+    /// was mapped private is here alone (MADV_POPULATE_WRITE, Linux 5.14).
+    pub(super) fn populate(&self, run: Run) -> io::Result<()> {
+        let at = self.address(run);
+        // SAFETY: `address` has checked the range, and the advice changes no byte of it.
+        let result =
+            unsafe { libc::madvise(at.cast(), run.len_bytes(), libc::MADV_POPULATE_WRITE) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Asks the kernel to write `run` to its swap (MADV_PAGEOUT, Linux 5.4). It keeps what it likes.
+    pub(super) fn page_out(&self, run: Run) {
+        let at = self.address(run);
+        // SAFETY: `address` has checked the range, and the advice changes no byte of it.
+        let _ = unsafe { libc::madvise(at.cast(), run.len_bytes(), libc::MADV_PAGEOUT) };
     }
 
     /// Shows nothing in `run` any more; the addresses stay taken.
@@ -106,6 +131,11 @@ impl Mapping {
             self.len_bytes
         );
         self.base.as_ptr().wrapping_add(offset)
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> Run {
+        Run::new(0, (self.len_bytes / PAGE_SIZE) as u32)
     }
 
     /// The first address.

@@ -1,10 +1,14 @@
-//! The host mechanisms of real guest memory: [`HostMemory`] implements [`Backing`](crate::Backing).
+//! The host mechanisms of real guest memory: [`HostMemory`] implements [`Backing`](crate::Backing),
+//! in two ways ([`BackingKind`]). A layer is a memfd ([`Store`]); a guest sees its memory in a [`Window`].
 //!
-//! A layer is a memfd ([`Store`]); a guest sees its memory in a [`Window`], whose pages are mapped
-//! `MAP_SHARED` from layers and trap through one userfaultfd per family of guests. A thread of its
-//! own reads the traps and asks a [`Resolve`] what to do. Nothing here decides; the rules do.
+//! - `trap`: the window's pages are mapped `MAP_SHARED` from layers and trap through one userfaultfd per
+//!   family of guests. A thread of its own reads the traps and asks a [`Resolve`] what to do. Nothing
+//!   here decides; the rules do.
+//! - `hostcow`: frames that nobody may write any more are mapped `MAP_PRIVATE`, and the kernel copies a
+//!   page at its first write. There are no faults to answer. What was copied is found in the page tables
+//!   (`pagemap.rs`); the copies are a [`Store`] of their own, which is the window itself (`host_cow.rs`).
 //!
-//! # What the kernel does, each found out by a test here (`kernel_facts.rs`) on Linux 6.18 and 6.1
+//! # What the kernel does for `trap`, each found out by a test here (`kernel_facts.rs`) on Linux 6.18 and 6.1
 //!
 //! 1. Write protection of a shared page outlives its page table entry, as a marker: a page that is
 //!    protected before it was ever read, or whose file page is punched out and filled again, still
@@ -57,6 +61,7 @@ mod bell;
 mod budget;
 mod deferred;
 mod faults;
+mod host_cow;
 mod host_memory;
 mod inject;
 #[cfg(test)]
@@ -64,6 +69,7 @@ mod kernel_facts;
 mod mapping;
 mod memory;
 mod options;
+mod pagemap;
 mod pipe;
 mod probe;
 mod registry;
@@ -81,7 +87,7 @@ pub use faults::{FaultKind, Resolve, Resolved};
 pub use host_memory::HostMemory;
 pub use inject::FailureInjector;
 pub use memory::{WindowMemory, WindowRegion, anonymous};
-pub use options::{MemoryError, MemoryOptions};
+pub use options::{BackingKind, MemoryError, MemoryOptions};
 pub use probe::{HostFeatures, MissingFeature};
 pub use store::Store;
 pub use uffd_open::{UffdOpenError, UffdSource};

@@ -7,9 +7,21 @@ use std::sync::Arc;
 use super::inject::FailureInjector;
 use super::probe::MissingFeature;
 
+/// How guest memory is shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BackingKind {
+    /// Every first write to a shared frame reaches the rules.
+    #[default]
+    Trap,
+    /// The host's kernel copies a shared frame at its first write.
+    HostCow,
+}
+
 /// Choices for a [`HostMemory`](super::HostMemory).
 #[derive(Clone, Debug)]
 pub struct MemoryOptions {
+    /// How memory is shared.
+    pub backing: BackingKind,
     /// Where the swap file is made, at the first eviction.
     pub swap_directory: PathBuf,
     /// A budget of host mappings of its own, instead of the process's. For tests.
@@ -19,20 +31,21 @@ pub struct MemoryOptions {
 }
 
 impl Default for MemoryOptions {
-    /// The directory for temporary files, the process's budget, and no failures.
+    /// `trap`, the directory for temporary files, the process's budget, and no failures.
     fn default() -> Self {
-        Self { swap_directory: std::env::temp_dir(), mapping_limit: None, failures: None }
+        let (backing, swap_directory) = (BackingKind::Trap, std::env::temp_dir());
+        Self { backing, swap_directory, mapping_limit: None, failures: None }
     }
 }
 
-/// The `trap` backing cannot start.
+/// The backing cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// This host lacks something that it needs.
     #[error(transparent)]
     Missing(#[from] MissingFeature),
     /// A system call failed.
-    #[error("starting the trap backing: {operation}: {source}")]
+    #[error("making guest memory: {operation}: {source}")]
     Failed {
         /// What was tried.
         operation: &'static str,

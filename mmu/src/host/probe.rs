@@ -8,12 +8,10 @@ use std::os::fd::AsRawFd;
 
 use serde::Serialize;
 
+use super::options::BackingKind;
 use super::uffd::Uffd;
 use super::uffd_open::{self, UffdOpenError, UffdSource};
-use super::{budget, store, uffd_sys as sys};
-
-/// `PAGEMAP_SCAN`: `_IOWR('f', 16, struct pm_scan_arg)` (`include/uapi/linux/fs.h`, Linux 6.7).
-const PAGEMAP_SCAN: libc::Ioctl = 0xC060_6610;
+use super::{budget, pagemap as tables, store, uffd_sys as sys};
 
 /// The mechanisms that this host has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +36,11 @@ pub struct HostFeatures {
     pub pagemap_scan: bool,
     /// Advice can be given for many ranges at once (Linux 5.10).
     pub process_madvise: bool,
+    /// Pages can be made as a write would make them, without one (Linux 5.14).
+    pub populate_write: bool,
+    /// Private memory may be mapped beyond what the host has (`vm.overcommit_memory` is not 2:
+    /// Documentation/mm/overcommit-accounting.rst).
+    pub overcommit: bool,
     /// Memfds can be made never executable (Linux 6.3).
     pub memfd_noexec_seal: bool,
     /// Mappings that a process may have (`vm.max_map_count`).
@@ -51,12 +54,21 @@ pub struct HostFeatures {
     pub total_memory_bytes: u64,
 }
 
-/// The `trap` backing cannot run on this host.
+/// A backing cannot run on this host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingFeature {
     /// No userfaultfd: the text says why and what to do.
     #[error("{0}")]
     Userfaultfd(String),
+    /// The page tables of this process cannot be read: the text says why.
+    #[error("/proc/self/pagemap: {0}: mount /proc, on a kernel with CONFIG_PROC_PAGE_MONITOR")]
+    Pagemap(String),
+    /// Memory is promised strictly (`vm.overcommit_memory` is 2).
+    #[error(
+        "vm.overcommit_memory is 2, so that the kernel may refuse, within a fork, to share what a guest has \
+         written: set it to 0 or 1, or use `--backing trap`"
+    )]
+    Overcommit,
     /// The kernel is too old, or was built without it.
     #[error("kernel {kernel} lacks {feature}, which Linux {since} and later have")]
     Kernel {
@@ -89,11 +101,25 @@ impl HostFeatures {
             poison: has(sys::FEATURE_POISON),
             pagemap_scan: pagemap_scan(),
             process_madvise: process_madvise(),
+            populate_write: populate_write(),
+            overcommit: line("/proc/sys/vm/overcommit_memory") != "2",
             memfd_noexec_seal: store::knows_noexec_seal(),
             max_map_count: budget::max_map_count(),
             mappings_in_use: budget::mappings_in_use(),
             shmem_huge_pages: shmem_huge_pages(),
             total_memory_bytes: total_memory_bytes(),
+        }
+    }
+
+    /// Whether a backing can run here.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that it needs and this host lacks.
+    pub fn require(&self, backing: BackingKind) -> Result<(), MissingFeature> {
+        match backing {
+            BackingKind::Trap => self.require_trap(),
+            BackingKind::HostCow => self.require_host_cow(),
         }
     }
 
@@ -119,6 +145,23 @@ impl HostFeatures {
         Ok(())
     }
 
+    /// Whether the `hostcow` backing can run here.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that it needs and this host lacks.
+    pub fn require_host_cow(&self) -> Result<(), MissingFeature> {
+        let kernel = || self.kernel.clone();
+        if !self.populate_write {
+            let feature = "MADV_POPULATE_WRITE";
+            return Err(MissingFeature::Kernel { feature, since: "5.14", kernel: kernel() });
+        }
+        if !self.overcommit {
+            return Err(MissingFeature::Overcommit);
+        }
+        tables::open().map(drop).map_err(|error| MissingFeature::Pagemap(error.to_string()))
+    }
+
     /// Whether memfds may get huge pages without being asked to.
     #[must_use]
     pub(super) fn huge_pages_unasked(&self) -> bool {
@@ -139,7 +182,8 @@ fn pagemap_scan() -> bool {
     argument[0] = size_of_val(&argument) as u64;
     let Ok(pagemap) = File::open("/proc/self/pagemap") else { return false };
     // SAFETY: the argument has the size that the request's number says; it asks for no output.
-    let result = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, argument.as_mut_ptr()) };
+    let result =
+        unsafe { libc::ioctl(pagemap.as_raw_fd(), tables::PAGEMAP_SCAN, argument.as_mut_ptr()) };
     result >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOTTY)
 }
 
@@ -150,6 +194,12 @@ fn process_madvise() -> bool {
     let result =
         unsafe { libc::syscall(libc::SYS_process_madvise, -1, nothing, 0, libc::MADV_COLD, 0) };
     result >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
+/// Advises about nothing: kernels without the advice say EINVAL.
+fn populate_write() -> bool {
+    // SAFETY: no page is named.
+    unsafe { libc::madvise(std::ptr::null_mut(), 0, libc::MADV_POPULATE_WRITE) == 0 }
 }
 
 fn line(path: &str) -> String {

@@ -1,5 +1,8 @@
 //! The frames of one layer: a sparse memfd, and the layer's own mapping of it.
 //!
+//! The pages that the kernel copied in a window are such frames, too, without a memfd: the window is
+//! their own mapping, which stays until the last of whoever uses them is gone.
+//!
 //! The own mapping is what devices use. It is never protected or remapped, so a device sees frames
 //! as hardware does, past the page tables of guests. It must not be dereferenced where the memfd
 //! has a hole: even a read would put a zero page there, and a window that waits for the frame
@@ -11,10 +14,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
 
 use vm_memory::VolatileSlice;
 
 use super::mapping::Mapping;
+use super::pagemap;
 use crate::backing::BackingError;
 use crate::gfn::{Gfn, PAGE_SIZE, Run};
 
@@ -24,8 +29,9 @@ const MFD_NOEXEC_SEAL: libc::c_uint = 0x0008;
 /// A layer's frames. See the module's docs.
 #[derive(Debug)]
 pub struct Store {
-    file: File,
-    own: Mapping,
+    /// `None` for the pages that the kernel copied in a window.
+    file: Option<File>,
+    own: Arc<Mapping>,
 }
 
 impl Store {
@@ -37,7 +43,12 @@ impl Store {
         file.set_len(len as u64).map_err(error("ftruncate", place()))?;
         seal(&file).map_err(error("fcntl(F_ADD_SEALS)", place()))?;
         let own = Mapping::shared(&file, len).map_err(error("mmap", place()))?;
-        Ok(Self { file, own })
+        Ok(Self { file: Some(file), own: Arc::new(own) })
+    }
+
+    /// The pages that the kernel copied in a window.
+    pub(super) fn of_window(own: &Arc<Mapping>) -> Self {
+        Self { file: None, own: Arc::clone(own) }
     }
 
     /// Where a device finds the bytes of `gfn`, for as long as the store lives. Only for a frame
@@ -69,16 +80,30 @@ impl Store {
     ///
     /// What pread(2) gives.
     pub fn read(&self, gfn: Gfn, page: &mut [u8; PAGE_SIZE]) -> io::Result<()> {
-        self.file.read_exact_at(page, gfn.offset() as u64)
+        self.file()?.read_exact_at(page, gfn.offset() as u64)
     }
 
-    /// How much memory the kernel charges to the frames, in bytes (`st_blocks` of fstat(2)).
+    /// How much memory the kernel charges to the frames, in bytes: `st_blocks` of fstat(2), or what the
+    /// page tables of a window say.
     ///
     /// # Errors
     ///
     /// What fstat(2) gives.
     pub fn resident_bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.blocks() * 512)
+        match &self.file {
+            Some(file) => Ok(file.metadata()?.blocks() * 512),
+            None => {
+                let copied = pagemap::copied(&self.own, self.own.all());
+                Ok(copied.iter().map(|run| run.len_bytes() as u64).sum())
+            }
+        }
+    }
+
+    /// Whether the frames are anonymous memory of this process, as copies in a window are: the kernel counts
+    /// them with its heap.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.file.is_none()
     }
 
     /// The inode of the memfd, as `/proc/self/maps` names it.
@@ -87,12 +112,18 @@ impl Store {
     ///
     /// What fstat(2) gives.
     pub fn inode(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.ino())
+        Ok(self.file()?.metadata()?.ino())
     }
 
     /// The memfd.
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for pages that the kernel copied in a window.
+    pub(super) fn file(&self) -> io::Result<&File> {
+        self.file
+            .as_ref()
+            .ok_or_else(|| io::Error::new(ErrorKind::Unsupported, "pages of a window have no file"))
     }
 
     /// Copies `run` from another store. Holes stay holes. After a failure the run is empty.
@@ -110,36 +141,45 @@ impl Store {
     fn copy_data(&self, source: &Self, run: Run) -> io::Result<()> {
         assert_eq!(self.own.len_bytes(), source.own.len_bytes(), "layers of one guest");
         let start = source.own.address(run) as *const u8;
+        let file = self.file()?;
+        let Some(source) = &source.file else {
+            // SAFETY: `address` has checked that `run` lies in the source's mapping.
+            return unsafe { write_at(file, start, run.len_bytes(), run.offset()) };
+        };
         let end = run.offset() + run.len_bytes();
         let mut at = run.offset();
         while at < end {
-            let data = seek(&source.file, at, libc::SEEK_DATA)?.unwrap_or(end).min(end);
+            let data = seek(source, at, libc::SEEK_DATA)?.unwrap_or(end).min(end);
             if data > at {
-                punch(&self.file, at, data - at)?;
+                punch(file, at, data - at)?;
             }
             let hole = match data {
                 data if data == end => end,
                 data if end - data == PAGE_SIZE => end,
-                data => seek(&source.file, data, libc::SEEK_HOLE)?.unwrap_or(end).min(end),
+                data => seek(source, data, libc::SEEK_HOLE)?.unwrap_or(end).min(end),
             };
             // SAFETY: `address` has checked that `run` lies in the source's mapping, and
             // `data..hole` lies in the run.
-            unsafe { write_at(&self.file, start.add(data - run.offset()), hole - data, data) }?;
+            unsafe { write_at(file, start.add(data - run.offset()), hole - data, data) }?;
             at = hole;
         }
         Ok(())
     }
 
-    /// Gives the memory of `run` back; it reads as zeros from then on.
+    /// Gives the memory of `run` back; it reads as zeros from then on. Copies in a window went when
+    /// something else was mapped there, or go with the window.
     ///
     /// Punching a hole into a memfd that is sealed against resizing only fails for ranges that do
     /// not exist (`shmem_fallocate`), or when a signal cut it short.
     pub(super) fn punch(&self, run: Run) {
         let _checked = self.own.address(run);
+        let Some(file) = &self.file else {
+            return;
+        };
         if run.pages == 0 {
             return;
         }
-        while let Err(error) = punch(&self.file, run.offset(), run.len_bytes()) {
+        while let Err(error) = punch(file, run.offset(), run.len_bytes()) {
             assert_eq!(error.kind(), ErrorKind::Interrupted, "punching {run}: {error}");
         }
     }

@@ -88,7 +88,7 @@ impl Swap {
         gfn: Gfn,
     ) -> Result<(), BackingError> {
         self.with_open(|open| {
-            open.pipe.copy_page(&open.file, offset(place), store.file(), gfn.offset() as u64)
+            open.pipe.copy_page(&open.file, offset(place), store.file()?, gfn.offset() as u64)
         })
         .map_err(|source| self.failed("splice from the swap", gfn, source))
     }

@@ -26,21 +26,33 @@ const REGISTER_TRIES: u32 = 100;
 #[derive(Debug)]
 pub struct Window {
     mapping: Arc<Mapping>,
-    family: Arc<Family>,
+    /// Who answers its faults; `None` where the kernel does.
+    traps: Option<Arc<Family>>,
+    refuse_huge_pages: bool,
 }
 
 impl Window {
-    /// Takes the addresses for `pages` frames and shows nothing there.
-    pub(super) fn new(family: Arc<Family>, pages: u32) -> Result<Self, BackingError> {
+    /// Takes the addresses for `pages` frames and shows nothing there. Faults go to `traps`.
+    pub(super) fn new(traps: Arc<Family>, pages: u32) -> Result<Self, BackingError> {
+        let refuse_huge_pages = traps.refuse_huge_pages;
+        let mapping = Arc::new(Self::reserve(pages)?);
+        let window = Self { mapping, traps: Some(Arc::clone(&traps)), refuse_huge_pages };
+        traps.add(window.addresses());
+        Ok(window)
+    }
+
+    /// The same, for a window whose faults the kernel answers.
+    pub(super) fn without_traps(pages: u32, refuse_huge_pages: bool) -> Result<Self, BackingError> {
+        Ok(Self { mapping: Arc::new(Self::reserve(pages)?), traps: None, refuse_huge_pages })
+    }
+
+    fn reserve(pages: u32) -> Result<Mapping, BackingError> {
         let len_bytes = Run::new(0, pages).len_bytes();
-        let mapping = Mapping::reserve(len_bytes).map_err(|source| BackingError {
+        Mapping::reserve(len_bytes).map_err(|source| BackingError {
             operation: "mmap of a window's addresses",
             place: format!("{len_bytes:#x} bytes"),
             source,
-        })?;
-        let window = Self { mapping: Arc::new(mapping), family };
-        window.family.add(window.addresses());
-        Ok(window)
+        })
     }
 
     /// The host virtual addresses, in bytes: what KVM_SET_USER_MEMORY_REGION is given.
@@ -67,19 +79,28 @@ impl Window {
         memory::view(Arc::clone(&self.mapping))
     }
 
+    /// Where the pages are.
+    pub(super) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
     /// Shows `run` of `file`. See [`Backing::map`](crate::Backing::map).
     ///
     /// Other threads see the old frame or the new one, never a gap. What is shown writable may be
     /// written at once, before it is registered: there is nothing to trap yet. The other two are
-    /// for windows that no CPU runs in, since they are open between mmap and write-protect.
+    /// for windows that no CPU runs in, since a trap is open between mmap and write-protect.
     pub(super) fn show(&self, file: &File, run: Run, access: Access) -> Result<(), BackingError> {
-        self.mapping
-            .show(file, run)
-            .map_err(|source| self.error("mmap of a layer", run, source))?;
-        if self.family.refuse_huge_pages {
+        let private = self.traps.is_none() && access != Access::Writable;
+        let shown = match private {
+            true => self.mapping.show_private(file, run),
+            false => self.mapping.show(file, run),
+        };
+        shown.map_err(|source| self.error("mmap of a layer", run, source))?;
+        if self.refuse_huge_pages {
             self.mapping.refuse_huge_pages(run);
         }
-        self.watch(run, access)?;
+        let Some(traps) = &self.traps else { return Ok(()) };
+        self.watch(traps, run, access)?;
         match access {
             Access::Writable => Ok(()),
             Access::Protected | Access::Absent => self.protect(run),
@@ -88,7 +109,7 @@ impl Window {
 
     /// Makes writes trap, also to pages that are not there yet.
     pub(super) fn protect(&self, run: Run) -> Result<(), BackingError> {
-        self.family
+        self.traps(run)?
             .uffd
             .write_protect(self.start(run), run.len_bytes(), true)
             .map_err(|source| self.error("UFFDIO_WRITEPROTECT", run, source))
@@ -97,8 +118,9 @@ impl Window {
     /// Lets writes through. Who waits is woken by whoever answers the fault, once all of it is done.
     /// Where nothing is registered any more, nobody waits for more than to be woken.
     pub(super) fn unprotect(&self, run: Run) {
+        let Some(traps) = &self.traps else { return };
         let (start, len) = (self.start(run), run.len_bytes());
-        while let Err(error) = self.family.uffd.write_protect(start, len, false) {
+        while let Err(error) = traps.uffd.write_protect(start, len, false) {
             if error.kind() != ErrorKind::OutOfMemory {
                 self.wake(run);
                 return;
@@ -109,7 +131,7 @@ impl Window {
 
     /// Makes every access trap from when the store has no pages there.
     pub(super) fn make_absent(&self, run: Run) -> Result<(), BackingError> {
-        self.watch(run, Access::Absent)?;
+        self.watch(self.traps(run)?, run, Access::Absent)?;
         self.protect(run)
     }
 
@@ -118,15 +140,18 @@ impl Window {
     /// Who waits is woken by whoever answers the fault, once all of it is done: a writer that went
     /// on here would only fault again, on the protection that is about to be lifted.
     pub(super) fn make_present(&self, run: Run) {
+        let Some(traps) = &self.traps else { return };
         for gfn in run.gfns() {
             // It fails where nothing is registered any more: nobody waits there.
-            let _ = self.family.uffd.fill_with_zeros(self.start(Run::one(gfn)));
+            let _ = traps.uffd.fill_with_zeros(self.start(Run::one(gfn)));
         }
     }
 
     /// Wakes who waits in a fault on `run`.
     pub(super) fn wake(&self, run: Run) {
-        self.family.uffd.wake(self.start(run), run.len_bytes());
+        if let Some(traps) = &self.traps {
+            traps.uffd.wake(self.start(run), run.len_bytes());
+        }
     }
 
     /// Shows nothing any more, and stops handling faults.
@@ -136,11 +161,25 @@ impl Window {
     /// If the kernel refuses to replace all mappings by a single one, which takes no more of
     /// anything: going on would leave a guest with frames that are about to be freed.
     pub(super) fn unmap_all(&self) {
-        self.family.remove(self.addresses());
-        if let Err(error) = self.mapping.clear() {
-            panic!("mmap(PROT_NONE) over the window at {:#x}: {error}", self.mapping.start());
+        if let Some(traps) = &self.traps {
+            traps.remove(self.addresses());
         }
-        self.family.uffd.wake(self.mapping.start(), self.mapping.len_bytes());
+        self.unmap(self.mapping.all());
+        self.wake(self.mapping.all());
+    }
+
+    /// Shows nothing in `run` any more.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel refuses: as for [`unmap_all`](Self::unmap_all).
+    pub(super) fn unmap(&self, run: Run) {
+        if let Err(error) = self.mapping.break_run(run) {
+            panic!(
+                "mmap(PROT_NONE) over {run} of the window at {:#x}: {error}",
+                self.mapping.start()
+            );
+        }
     }
 
     /// Makes every access to a page fail from now on, instead of waiting for an answer that cannot
@@ -151,17 +190,19 @@ impl Window {
         }
     }
 
-    /// Sends faults to a handler.
+    /// Sends faults to a handler, where there are any.
     pub(super) fn attach(&self, handler: Weak<dyn Resolve>) {
-        self.family.attach(self.mapping.start(), handler);
+        if let Some(traps) = &self.traps {
+            traps.attach(self.mapping.start(), handler);
+        }
     }
 
-    fn watch(&self, run: Run, access: Access) -> Result<(), BackingError> {
+    fn watch(&self, traps: &Family, run: Run, access: Access) -> Result<(), BackingError> {
         let watch = match access {
             Access::Writable | Access::Protected => Watch::Writes,
             Access::Absent => Watch::WritesAndHoles,
         };
-        let register = || self.family.uffd.register(self.start(run), run.len_bytes(), watch);
+        let register = || traps.uffd.register(self.start(run), run.len_bytes(), watch);
         let mut tried = register();
         for _ in 1..REGISTER_TRIES {
             match &tried {
@@ -175,11 +216,27 @@ impl Window {
         tried.map_err(|source| self.error("UFFDIO_REGISTER", run, source))
     }
 
+    /// Who answers faults, for what cannot be done without.
+    fn traps(&self, run: Run) -> Result<&Family, BackingError> {
+        self.traps.as_deref().ok_or_else(|| {
+            self.error(
+                "trapping accesses without a userfaultfd",
+                run,
+                ErrorKind::Unsupported.into(),
+            )
+        })
+    }
+
     fn start(&self, run: Run) -> usize {
         self.mapping.address(run) as usize
     }
 
-    fn error(&self, operation: &'static str, run: Run, source: io::Error) -> BackingError {
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        run: Run,
+        source: io::Error,
+    ) -> BackingError {
         let start = self.mapping.start() + run.offset();
         let place = format!("{run}, host addresses {:#x}..{:#x}", start, start + run.len_bytes());
         BackingError { operation, place, source }
@@ -188,11 +245,12 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
+        let Some(traps) = &self.traps else { return };
         if Arc::strong_count(&self.mapping) > 1 {
             // Views of the memory outlive the window: what they show must not wait for ever.
             self.unmap_all();
         } else {
-            self.family.remove(self.addresses());
+            traps.remove(self.addresses());
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fake::Fake;
+use crate::gfn::Gfn;
 use crate::rules::RuleSet;
 
 #[test]

@@ -4,39 +4,39 @@ use std::sync::Arc;
 
 use proptest::test_runner::TestRunner;
 
-use super::tests::{PAGES, SOUND, config, run_all};
+use super::tests::{PAGES, SOUND, SOUND_ON_HOST, config, run_all};
 use super::{Bench, World};
 use crate::backing::Backing;
-use crate::host::{FailureInjector, HostMemory, MemoryOptions};
+use crate::host::{BackingKind, FailureInjector, HostMemory, MemoryOptions, mappings_in};
 use crate::rules::{RuleSet, Rules};
 use crate::space::AddressSpace;
 
-struct TrapBench {
-    trap: Arc<HostMemory>,
+struct RealBench {
+    memory: Arc<HostMemory>,
     failures: Arc<FailureInjector>,
     mappings: usize,
 }
 
-impl TrapBench {
-    fn new(mappings: usize) -> Self {
+impl RealBench {
+    fn new(backing: BackingKind, mappings: usize) -> Self {
         let failures = Arc::<FailureInjector>::default();
         let options = MemoryOptions {
+            backing,
             mapping_limit: Some(mappings),
             failures: Some(Arc::clone(&failures)),
             ..MemoryOptions::default()
         };
-        let trap =
-            Arc::new(HostMemory::new(PAGES, options).expect("userfaultfd for shared memory"));
-        let mappings = trap.free_mappings();
-        Self { trap, failures, mappings }
+        let memory = Arc::new(HostMemory::new(PAGES, options).expect("a host that can"));
+        let mappings = memory.free_mappings();
+        Self { memory, failures, mappings }
     }
 }
 
-impl Bench for TrapBench {
+impl Bench for RealBench {
     type Backing = HostMemory;
 
     fn backing(&self) -> &Arc<HostMemory> {
-        &self.trap
+        &self.memory
     }
 
     fn fail_at(&self, nth: u64) {
@@ -53,45 +53,71 @@ impl Bench for TrapBench {
         false
     }
 
-    fn window(&self, _: &AddressSpace<HostMemory>) -> Result<String, String> {
-        // The kernel is not asked: what the window shows is seen when it is read.
-        Ok(String::new())
+    /// What the window shows is seen when it is read. The kernel is asked for its mappings only, where
+    /// they do not follow from the map.
+    fn window(&self, space: &AddressSpace<HostMemory>) -> Result<String, String> {
+        if self.memory.host_cow().is_none() {
+            return Ok(String::new());
+        }
+        let mappings =
+            mappings_in(space.window().addresses()).map_err(|error| error.to_string())?;
+        let (found, known) = (mappings.len() as u64, space.census().mappings);
+        (found <= known)
+            .then(String::new)
+            .ok_or(format!("{found} mappings, of which {known} are known"))
     }
 
     fn is_answering(&self) -> bool {
-        self.trap.is_answering()
+        self.memory.is_answering()
     }
 
     fn leftovers(&self) -> String {
-        match (self.trap.swapped_frames(), self.mappings - self.trap.free_mappings()) {
+        match (self.memory.swapped_frames(), self.mappings - self.memory.free_mappings()) {
             (0, 0) => String::new(),
             left => format!("places in the swap, mappings: {left:?}"),
         }
     }
 }
 
-fn hold_for(set: RuleSet, mappings: usize, inject: bool, cases: u32, length: usize) {
-    let rules = Rules::from(set);
-    run_all(TestRunner::new(config(cases)), length, &format!("{set} on real memory"), |actions| {
-        World::new(TrapBench::new(mappings), rules, PAGES, inject).live(actions, |_| {})
+const PLENTY: usize = 1 << 20;
+
+fn hold_for(
+    (backing, set): (BackingKind, RuleSet),
+    mappings: usize,
+    inject: bool,
+    cases: u32,
+    length: usize,
+) {
+    let (rules, what) = (Rules::from(set), format!("{set} on real memory, {backing:?}"));
+    run_all(TestRunner::new(config(cases)), length, &what, |actions| {
+        World::new(RealBench::new(backing, mappings), rules, PAGES, inject).live(actions, |_| {})
     });
 }
 
 #[test]
 fn the_laws_hold_on_real_memory() {
     for set in SOUND {
-        hold_for(set, 1 << 20, false, 400, 60);
+        hold_for((BackingKind::Trap, set), PLENTY, false, 400, 60);
     }
 }
 
 #[test]
 fn an_operation_that_fails_on_real_memory_leaves_everything_as_before() {
     for set in SOUND {
-        hold_for(set, 1 << 20, true, 100, 30);
+        hold_for((BackingKind::Trap, set), PLENTY, true, 100, 30);
     }
 }
 
 #[test]
 fn the_laws_hold_on_real_memory_when_mappings_run_short() {
-    hold_for(RuleSet::SingleRefcount, 100, false, 200, 60);
+    hold_for((BackingKind::Trap, RuleSet::SingleRefcount), 100, false, 200, 60);
+}
+
+#[test]
+fn the_laws_hold_on_real_memory_when_the_kernel_copies() {
+    for set in SOUND_ON_HOST {
+        hold_for((BackingKind::HostCow, set), PLENTY, false, 400, 60);
+        hold_for((BackingKind::HostCow, set), PLENTY, true, 100, 30);
+    }
+    hold_for((BackingKind::HostCow, RuleSet::SingleRefcount), 60, false, 200, 60);
 }

@@ -19,6 +19,10 @@ pub(super) fn config(cases: u32) -> Config {
     Config { cases: asked.unwrap_or(cases), failure_persistence: None, ..Config::default() }
 }
 
+/// The sound sets under which the host may copy pages by itself.
+pub(super) const SOUND_ON_HOST: [RuleSet; 3] =
+    [RuleSet::SingleRefcount, RuleSet::Exclusive, RuleSet::ShortRead];
+
 /// Whether a sequence keeps all laws, on a fake with a flaw.
 fn live(
     (flaw, rules): (Flaw, Rules),
@@ -26,7 +30,16 @@ fn live(
     inject: bool,
     actions: &[Action],
 ) -> (Result<(), Broken>, Counts) {
-    let bench = FakeBench::new(Fake::new(PAGES, mappings).with(flaw));
+    live_on(Fake::new(PAGES, mappings).with(flaw), rules, inject, actions)
+}
+
+fn live_on(
+    fake: Fake,
+    rules: Rules,
+    inject: bool,
+    actions: &[Action],
+) -> (Result<(), Broken>, Counts) {
+    let bench = FakeBench::new(fake);
     let world = World::new(bench, rules, PAGES, inject);
     let family = Arc::clone(world.family());
     let lived = world.live(actions, |_| {});
@@ -78,6 +91,38 @@ fn the_laws_hold_when_mappings_run_short() {
             hold_for(set, mappings, false, 150, 80);
         }
         hold_for(RuleSet::SingleRefcount, mappings, true, 50, 40);
+    }
+}
+
+fn hold_on_host_for(set: RuleSet, mappings: usize, inject: bool, cases: u32, length: usize) {
+    let what = format!("{set}, {mappings} mappings, pages copied by the host");
+    run_all(TestRunner::new(config(cases)), length, &what, |actions| {
+        live_on(Fake::new(PAGES, mappings).copying(), set.into(), inject, actions).0
+    });
+}
+
+/// The same where the host copies pages and tells nobody.
+#[test]
+fn the_laws_hold_when_the_host_copies() {
+    for set in SOUND_ON_HOST {
+        hold_on_host_for(set, usize::MAX / 2, false, 500, 80);
+        hold_on_host_for(set, usize::MAX / 2, true, 300, 40);
+        hold_on_host_for(set, 60, false, 150, 80);
+    }
+}
+
+/// Controls: copies that the host hides, and pages that it leaves writable, are not what maps say.
+#[test]
+fn control_a_host_that_copies_and_is_wrong_is_noticed() {
+    for flaw in [Flaw::HidesCopies, Flaw::SkipsReplace] {
+        let mut runner = TestRunner::deterministic();
+        let found = (0..400).any(|_| {
+            let actions = sequences(60).new_tree(&mut runner).unwrap().current();
+            let fake = Fake::new(PAGES, usize::MAX / 2).copying().with(flaw);
+            let (lived, _) = live_on(fake, RuleSet::SingleRefcount.into(), false, &actions);
+            lived.is_err_and(|broken| broken.law == Law::Books)
+        });
+        assert!(found, "{flaw:?}");
     }
 }
 

@@ -346,7 +346,8 @@ impl<T: Bench> World<T> {
                 return match error {
                     SpaceError::Busy { .. }
                     | SpaceError::Wait { .. }
-                    | SpaceError::NoMappings { .. } => Ok(None),
+                    | SpaceError::NoMappings { .. }
+                    | SpaceError::LeftToHost { .. } => Ok(None),
                     error => Err(Law::AllOrNothing.broken(format!("failed unasked: {error}"))),
                 };
             }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::gate::Gate;
-use super::known::Known;
+use super::host_copies::Cow;
 use super::mappings::Mappings;
 use super::reserve::{Owned, Reserve};
 use super::{AddressSpace, MAP, State};
-use crate::backing::Backing;
+use crate::backing::{Access, Backing};
 use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::Run;
 use crate::holding::Holding;
+use crate::image::Image;
 use crate::table::{Entry, Mapped, Table};
 
 impl<B: Backing> AddressSpace<B> {
@@ -27,12 +28,30 @@ impl<B: Backing> AddressSpace<B> {
         for gfn in table.all().gfns() {
             owned.layer.take(gfn, MAP);
         }
-        let reserve = Reserve::of_root(owned, family.pages(), mappings.block_pages);
+        let reserve = Reserve::of_one(owned, family.pages(), mappings.block_pages);
         let held = Holding::adopt(Arc::clone(family), MAP, table);
-        let space = Self::assemble(State { held, reserve, mappings, known: Known::default() })?;
+        let state = State::new(held, reserve, mappings);
+        let space = Self::assemble(family.backing().new_window()?, state);
         space.show_all()?;
         family.enrol_space(&space);
         Ok(space)
+    }
+
+    /// A space that shares all of an image, with the host's copy-on-write below it: what the image
+    /// holds is held for the space, too, and only runs are counted.
+    pub(crate) fn upon(image: &Arc<Image<B>>, cow: &Cow<'_, B>) -> Result<Arc<Self>, SpaceError> {
+        let (family, runs) = (image.family(), image.runs());
+        let (backing, pages) = (family.backing(), family.pages());
+        let mappings = Mappings::of_runs(backing, runs.len())?;
+        let window = backing.new_window()?;
+        for &(run, layer) in runs {
+            backing.map(&window, family.layer(layer).store(), run, Access::Protected)?;
+        }
+        let own = Owned::of(family, family.layer_of_window(cow.own_frames(&window)));
+        let reserve = Reserve::of_one(own, pages, mappings.block_pages);
+        let held = Holding::upon(image, MAP);
+        let state = State::new(held, reserve, mappings);
+        Ok(Self::assemble(window, state))
     }
 
     /// A space that shares what `table` names, except for the empty entries, which the caller fills
@@ -41,17 +60,13 @@ impl<B: Backing> AddressSpace<B> {
         let mappings = Mappings::reserve(family.backing(), &table)?;
         let reserve = Reserve::plan(family, &[], &table, mappings.block_pages)?;
         let held = Holding::acquire(family, MAP, table)?;
-        Self::assemble(State { held, reserve, mappings, known: Known::default() })
+        let state = State::new(held, reserve, mappings);
+        Ok(Self::assemble(family.backing().new_window()?, state))
     }
 
-    fn assemble(state: State<B>) -> Result<Arc<Self>, SpaceError> {
+    fn assemble(window: B::Window, state: State<B>) -> Arc<Self> {
         let family = Arc::clone(state.held.family());
-        Ok(Arc::new(Self {
-            id: family.next_id(),
-            window: family.backing().new_window()?,
-            state: Gate::new(state),
-            family,
-        }))
+        Arc::new(Self { id: family.next_id(), window, state: Gate::new(state), family })
     }
 
     /// Shows the whole table in the window.

@@ -20,6 +20,7 @@ impl<B: Backing> AddressSpace<B> {
     pub fn discard(&self, gfn: Gfn) -> Result<(), SpaceError> {
         self.check(gfn)?;
         let mut state = self.state.write();
+        self.learn(&mut state, Run::one(gfn));
         let backing = self.family.backing();
         let run = Run::one(gfn);
         let old = state.held.table.get(gfn);
@@ -29,6 +30,13 @@ impl<B: Backing> AddressSpace<B> {
                 Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
                 Verdict::Wait => return Err(SpaceError::Wait { gfn }),
                 Verdict::Allow => {}
+            }
+            let in_window = page.based || page.layer.id() == state.reserve.layer_for(gfn).id();
+            let left = in_window || facts.tally.refs > 1;
+            if let Some(cow) = self.copier(&state).filter(|_| left) {
+                self.clear_by_host(&mut state, cow, gfn)?;
+                self.family.counters.discarded.add(1);
+                return Ok(());
             }
             if facts.tally.refs == 1 {
                 backing.punch(page.layer.store(), run);

@@ -3,6 +3,7 @@
 use parking_lot::RwLockWriteGuard;
 
 use super::gate::Alone;
+use super::host_copies::Cow;
 use super::{AddressSpace, MAP, Page, State};
 use crate::backing::{Backing, SwapPlace};
 use crate::count::Holder;
@@ -132,13 +133,17 @@ impl<B: Backing> AddressSpace<B> {
     /// at its next access. Does nothing to a page that is evicted already.
     ///
     /// A frame that is still held otherwise, where the rule set allows that, stays in memory and
-    /// comes back as it is.
+    /// comes back as it is. Where the host copies pages, it evicts them, too, if it has a swap: it is
+    /// asked to, unless the rules are against it.
     ///
     /// # Errors
     /// [`SpaceError::Busy`] or [`SpaceError::Wait`] when the rule set refuses because the frame is
     /// pinned; [`SpaceError::Backing`] when the swap cannot take it. Everything is as before then.
     pub fn evict(&self, gfn: Gfn) -> Result<(), SpaceError> {
         self.check(gfn)?;
+        if let Some(cow) = self.family.backing().host_cow() {
+            return self.look(Run::one(gfn), |state| self.evict_by_host(state, cow, gfn));
+        }
         // No fork may add a sharer meanwhile.
         let _cut = self.family.cut.write();
         let members = self.family.members();
@@ -151,6 +156,29 @@ impl<B: Backing> AddressSpace<B> {
                 continue;
             };
             return self.evict_from(&mut sharers, &page);
+        }
+    }
+
+    fn evict_by_host(
+        &self,
+        state: &State<B>,
+        cow: &Cow<'_, B>,
+        gfn: Gfn,
+    ) -> Result<(), SpaceError> {
+        let Some(page) = self.mapped(state, gfn) else { return Ok(()) };
+        self.may_evict(&page)?;
+        cow.page_out(&self.window, page.run());
+        self.family.counters.evicted.add(1);
+        Ok(())
+    }
+
+    /// Asks the rules: rule (d).
+    fn may_evict(&self, page: &Page<B>) -> Result<(), SpaceError> {
+        let (gfn, facts) = (page.gfn, page.facts(&self.family));
+        match self.family.rules().on_evict(facts) {
+            Verdict::Busy => Err(SpaceError::Busy { gfn, tally: facts.tally }),
+            Verdict::Wait => Err(SpaceError::Wait { gfn }),
+            Verdict::Allow => Ok(()),
         }
     }
 
@@ -167,12 +195,7 @@ impl<B: Backing> AddressSpace<B> {
 
     fn evict_from(&self, sharers: &mut Sharers<'_, B>, page: &Page<B>) -> Result<(), SpaceError> {
         let gfn = page.gfn;
-        let facts = page.facts(&self.family);
-        match self.family.rules().on_evict(facts) {
-            Verdict::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
-            Verdict::Wait => return Err(SpaceError::Wait { gfn }),
-            Verdict::Allow => {}
-        }
+        self.may_evict(page)?;
         let (family, layer) = (&self.family, &page.layer);
         let id = enter(family, layer, gfn, sharers.count())?;
         let written = sharers.prepare(gfn).and_then(|()| {

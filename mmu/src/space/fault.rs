@@ -23,6 +23,7 @@ impl<B: Backing> AddressSpace<B> {
     pub fn fault(&self, gfn: Gfn, write: bool) -> Result<(), SpaceError> {
         self.check(gfn)?;
         let mut state = self.state.write();
+        self.learn(&mut state, Run::one(gfn));
         let before = state.held.table.get(gfn);
         self.bring_back(&mut state, gfn)?;
         if write {
@@ -99,6 +100,9 @@ impl<B: Backing> AddressSpace<B> {
         if page.entry.writable {
             return Ok(());
         }
+        if let Some(cow) = self.copier(state) {
+            return self.copy_by_host(state, cow, gfn);
+        }
         let facts = page.facts(&self.family);
         let decision = self.family.rules().on_write(facts);
         if decision == OnWrite::Wait {
@@ -164,7 +168,8 @@ impl<B: Backing> AddressSpace<B> {
         let block = state.reserve.block(gfn, self.family.pages());
         let runs = state.held.table.runs(block, |gfn, entry| match entry {
             Entry::Mapped(entry) => {
-                let page = Page { gfn, entry, layer: self.family.layer(entry.layer) };
+                let layer = self.family.layer(entry.layer);
+                let page = Page { gfn, entry, layer, based: false };
                 self.may_move(&page).then_some(entry.layer)
             }
             Entry::Empty | Entry::Swapped { .. } => None,

@@ -94,12 +94,15 @@ impl<B: Backing> AddressSpace<B> {
     /// there is no room. The parent is as before then.
     pub fn fork(&self) -> Result<Arc<Self>, SpaceError> {
         let _cut = self.family.cut.read();
-        let child = self.share(&mut self.state.write(), |state, plan| {
-            let child = Self::sharing(&self.family, plan.shared.clone())?;
-            child.copy_early(state, &plan.copies)?;
-            child.show_all()?;
-            Ok(child)
-        })?;
+        let child = match self.family.backing().host_cow() {
+            Some(cow) => self.freeze(cow, |image| Self::upon(image, cow))?.1,
+            None => self.share(&mut self.state.write(), |state, plan| {
+                let child = Self::sharing(&self.family, plan.shared.clone())?;
+                child.copy_early(state, &plan.copies)?;
+                child.show_all()?;
+                Ok(child)
+            })?,
+        };
         self.family.enrol_space(&child);
         Ok(child)
     }
@@ -110,6 +113,9 @@ impl<B: Backing> AddressSpace<B> {
     /// As [`fork`](Self::fork).
     pub fn snapshot(&self) -> Result<Arc<Image<B>>, SpaceError> {
         let _cut = self.family.cut.read();
+        if let Some(cow) = self.family.backing().host_cow() {
+            return Ok(self.freeze(cow, |_| Ok(()))?.0);
+        }
         let image = self.share(&mut self.state.write(), |state, plan| {
             let image = Image::sharing(&self.family, plan.shared.clone())?;
             for &gfn in &plan.copies {
@@ -160,7 +166,7 @@ impl<B: Backing> AddressSpace<B> {
         for (gfn, entry) in table.iter() {
             let Entry::Mapped(entry) = entry else { continue };
             let layer = Arc::clone(pool.layer(entry.layer));
-            let page = super::Page { gfn, entry, layer };
+            let page = super::Page { gfn, entry, layer, based: false };
             let facts = page.facts(&self.family);
             match rules.on_fork(facts) {
                 OnFork::Share => {}
@@ -238,7 +244,7 @@ impl<B: Backing> Image<B> {
             family.let_go(&target, Run::one(gfn), Holder::Image);
             return Err(error.into());
         }
-        self.fill(gfn, target.id());
+        self.fill(Run::one(gfn), target.id());
         Ok(())
     }
 }

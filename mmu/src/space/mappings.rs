@@ -103,6 +103,16 @@ impl<B: Backing> Mappings<B> {
         Err(SpaceError::NoMappings { needed: least, free: backing.free_mappings() })
     }
 
+    /// Reserves what a window takes that shows `runs` runs, in which writes tear nothing apart.
+    pub(crate) fn of_runs(backing: &Arc<B>, runs: usize) -> Result<Self, SpaceError> {
+        if !backing.reserve_mappings(runs) {
+            return Err(SpaceError::NoMappings { needed: runs, free: backing.free_mappings() });
+        }
+        let (backing, watched) = (Arc::clone(backing), BTreeSet::new());
+        let (charged, reserved, block_pages, headroom) = (runs, runs, 1 << 31, 0);
+        Ok(Self { backing, charged, reserved, block_pages, headroom, watched })
+    }
+
     /// Makes room for a charge of `charge`, with all headroom. `false` when the budget runs short.
     #[must_use]
     pub(crate) fn make_room(&mut self, charge: usize) -> bool {
@@ -143,8 +153,12 @@ impl<B: Backing> Mappings<B> {
         self.pieces(table, apart)
     }
 
-    /// How many mappings a window over `table` takes with the pages that are watched now.
+    /// How many mappings a window over `table` takes with the pages that are watched now; at most, where
+    /// the host copies pages.
     pub(crate) fn count_of(&self, table: &Table) -> usize {
+        if self.headroom == 0 {
+            return self.charged;
+        }
         self.pieces(table, parted)
     }
 
@@ -184,6 +198,17 @@ impl<B: Backing> Mappings<B> {
         self.charged = self.charged + after - before;
     }
 
+    /// Notes that something was mapped that may tear apart what was charged before, for which room was
+    /// made.
+    pub(crate) fn charge(&mut self, more: usize) {
+        self.charged += more;
+    }
+
+    /// Notes that writes tear nothing apart from now on: the host copies pages where they are.
+    pub(crate) fn settle(&mut self) {
+        self.headroom = 0;
+    }
+
     /// Notes that the whole table changed to one that is charged `charge`, for which room was made.
     /// Most of what that leaves over goes back.
     pub(crate) fn replaced(&mut self, charge: usize) {
@@ -194,7 +219,8 @@ impl<B: Backing> Mappings<B> {
     /// Whether the charge is that of `table`, covers its mappings, and was reserved.
     #[cfg(test)]
     pub(crate) fn check(&self, table: &Table) -> Result<(), String> {
-        let (count, charge) = (self.count_of(table), self.charge_of(table));
+        let count = self.count_of(table);
+        let charge = if self.headroom == 0 { self.charged } else { self.charge_of(table) };
         let right = charge == self.charged && count <= charge && charge <= self.reserved;
         let Self { charged, reserved, headroom, .. } = self;
         right.then_some(()).ok_or(format!(

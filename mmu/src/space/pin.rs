@@ -140,13 +140,16 @@ impl<B: Backing> AddressSpace<B> {
             let state = self.state.read();
             if let Entry::Mapped(entry) = state.held.table.get(gfn)
                 && entry.writable
+                && !state.zeros.contains(&gfn)
                 && let Some(alias) = state.known.find(entry.layer)
             {
                 return Ok(Pin { grip: self.grip(alias, gfn, holder)?, way });
             }
         }
         let mut state = self.state.write();
+        self.learn(&mut state, Run::one(gfn));
         let page = self.present(&mut state, gfn)?;
+        self.make_by_host(&state, gfn)?;
         let before = match page.entry.writable {
             true => BeforePin::Nothing,
             false => {
@@ -159,6 +162,10 @@ impl<B: Backing> AddressSpace<B> {
             BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
             BeforePin::MakePrivate => {
                 state.set(gfn, Entry::Mapped(Mapped { private: true, ..page.entry }));
+            }
+            BeforePin::Unshare if page.based => {
+                self.break_cow(&mut state, gfn)?;
+                self.family.counters.unshared.add(1);
             }
             BeforePin::Unshare => {
                 self.with_room(&mut state, 2, |state| self.unshare(state, &page))?
@@ -174,6 +181,7 @@ impl<B: Backing> AddressSpace<B> {
     pub fn hold(&self, gfn: Gfn) -> Result<Hold<B>, SpaceError> {
         self.check(gfn)?;
         let mut state = self.state.write();
+        self.learn(&mut state, Run::one(gfn));
         Ok(Hold(self.grip_present(&mut state, gfn, Holder::Transient)?))
     }
 

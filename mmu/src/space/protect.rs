@@ -13,9 +13,13 @@ impl<B: Backing> AddressSpace<B> {
     ///
     /// # Errors
     /// [`SpaceError::Busy`] when the rule set refuses because something else holds the frame,
-    /// [`SpaceError::NoMappings`], or what the host said. Everything is as before then.
+    /// [`SpaceError::LeftToHost`] where the host answers writes, [`SpaceError::NoMappings`], or what the
+    /// host said. Everything is as before then.
     pub fn write_protect(&self, gfn: Gfn) -> Result<(), SpaceError> {
         self.check(gfn)?;
+        if self.family.backing().host_cow().is_some() {
+            return Err(SpaceError::LeftToHost { operation: "write-protecting a page" });
+        }
         let mut state = self.state.write();
         let Some(page) = self.mapped(&state, gfn) else { return Ok(()) };
         let rules = self.family.rules();

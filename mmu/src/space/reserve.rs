@@ -28,7 +28,7 @@ impl<B: Backing> Owned<B> {
     }
 
     /// The ownership of a layer that the family has marked as taken.
-    fn of(family: &Arc<Family<B>>, layer: Arc<Layer<B>>) -> Arc<Self> {
+    pub(crate) fn of(family: &Arc<Family<B>>, layer: Arc<Layer<B>>) -> Arc<Self> {
         Arc::new(Self { family: Arc::clone(family), layer })
     }
 }
@@ -71,8 +71,8 @@ fn needed_runs(table: &Table, block: Run) -> Vec<Run> {
 }
 
 impl<B: Backing> Reserve<B> {
-    /// The reserve of a space all of whose pages are its own, in one layer.
-    pub(crate) fn of_root(owned: Arc<Owned<B>>, pages: u32, block_pages: u32) -> Self {
+    /// The reserve of a space all of whose frames are in one layer, or will be.
+    pub(crate) fn of_one(owned: Arc<Owned<B>>, pages: u32, block_pages: u32) -> Self {
         let target = vec![0; pages.div_ceil(block_pages) as usize];
         Self { owned: vec![owned], block_pages, target }
     }

@@ -15,7 +15,7 @@ impl Bench {
 
     fn add(&mut self) -> Arc<Layer<Fake>> {
         let store = self.fake.new_store().unwrap();
-        self.pool.add(|id| Layer::new(id, Arc::clone(&self.fake), store, PAGES))
+        self.pool.add(false, |id| Layer::new(id, Arc::clone(&self.fake), store, PAGES))
     }
 
     fn give_back(&mut self, layer: &Layer<Fake>) -> usize {

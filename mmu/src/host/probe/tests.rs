@@ -31,3 +31,16 @@ fn what_is_missing_is_named_with_the_version_that_has_it() {
         HostFeatures { userfaultfd_refused: Some("Run: x".into()), ..HostFeatures::probe() };
     assert_eq!(refused.require_trap(), Err(MissingFeature::Userfaultfd("Run: x".into())));
 }
+
+#[test]
+fn what_the_host_copies_needs_is_named_too() {
+    let features = HostFeatures::probe();
+    features.require_host_cow().expect("these tests need /proc/self/pagemap");
+    let old =
+        HostFeatures { populate_write: false, kernel: "5.10.0".into(), ..HostFeatures::probe() };
+    let text = old.require_host_cow().expect_err("too old").to_string();
+    assert!(text.contains("5.10.0") && text.contains("5.14"), "{text}");
+    let strict = HostFeatures { overcommit: false, ..features };
+    let text = strict.require_host_cow().expect_err("strict").to_string();
+    assert!(text.contains("vm.overcommit_memory") && text.contains("0 or 1"), "{text}");
+}

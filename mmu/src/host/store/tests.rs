@@ -42,8 +42,8 @@ fn punched_frames_are_zeros_and_cost_nothing() {
 #[test]
 fn a_layer_cannot_be_resized() {
     let store = Store::new(4).expect("store");
-    assert!(store.file().set_len(0).is_err());
-    assert!(store.file().set_len(1 << 20).is_err());
+    assert!(store.file().expect("memfd").set_len(0).is_err());
+    assert!(store.file().expect("memfd").set_len(1 << 20).is_err());
 }
 
 #[test]
