@@ -136,6 +136,16 @@ fn a_guest_under_unsafe_rules_needs_the_flag() {
 }
 
 #[test]
+fn rules_that_want_to_decide_what_the_host_decides() {
+    for rules in ["wait", "refcount", "pin-bias"] {
+        for command in GUESTS {
+            let args = [command, &["--backing", "hostcow", "--rules", rules]].concat();
+            refused(&args, &[rules, "`hostcow` leaves to the host", "--backing trap"]);
+        }
+    }
+}
+
+#[test]
 fn a_host_without_kvm() {
     if !is_root() {
         return;
@@ -161,6 +171,18 @@ fn no_permission_for_kvm() {
         let ran = elsewhere.as_user(NOBODY, command).run();
         ran.assert_refused(&["/dev/kvm may not be opened", "run: sudo"]);
     }
+}
+
+/// Nobody needs them where the host's kernel answers.
+#[test]
+fn guests_whose_pages_the_host_copies_need_no_permission_for_faults() {
+    if !is_root() || !Path::new("/dev/kvm").exists() {
+        return;
+    }
+    let elsewhere = Elsewhere::default();
+    let run = ["run", "--backing", "hostcow"];
+    let ran = elsewhere.with_devices(&["kvm"], NOBODY, &run).input("fork\nexit 3\n").run();
+    assert_eq!(ran.status, Some(3), "{}", ran.stderr);
 }
 
 /// Where the device is there and closed, and where it is not there at all.

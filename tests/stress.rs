@@ -63,9 +63,31 @@ fn a_report_has_what_a_machine_reads() {
 }
 
 #[test]
-fn what_is_switched_off_is_named_and_what_is_found_is_told_in_full() {
-    let args = ["--seconds", "120", "--control", "pin-without-breaking-cow", "--json"];
+fn nothing_is_found_where_the_host_copies_pages() {
+    let args = ["--backing", "hostcow", "--seconds", "8", "--seed", "3", "--json"];
     let Some(run) = stress(&args) else { return };
+    let ran = run.run();
+    assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!((&report["backing"], &report["findings"]), (&"hostcow".into(), &json!({})));
+    for name in ["forks", "transfers", "early_copies", "discards", "sectors_verified"] {
+        assert!(number(&report, name) > 0, "{name}: {report}");
+    }
+    assert_nothing_left();
+}
+
+#[test]
+fn what_is_switched_off_is_named_and_what_is_found_is_told_in_full() {
+    for backing in ["trap", "hostcow"] {
+        found_and_told(backing);
+    }
+}
+
+fn found_and_told(backing: &str) {
+    let control = ["--control", "pin-without-breaking-cow", "--backing", backing];
+    let Some(run) = stress(&[&["--seconds", "120", "--json"], &control[..]].concat()) else {
+        return;
+    };
     let ran = run.run();
     assert_eq!(ran.status, Some(1), "{}{}", ran.stdout, ran.stderr);
     let report = ran.json();
@@ -138,6 +160,7 @@ fn what_cannot_be_is_refused() {
     refused(&["--vcpus", "9"], &["--vcpus"]);
     refused(&["--vcpus", "8", "--depth", "256"], &["--memory", "MiB"]);
     refused(&["--rules", "mapcount"], &["--unsafe"]);
+    refused(&["--backing", "hostcow", "--rules", "wait"], &["--backing trap"]);
     refused(&["--guests", "1"], &["--guests"]);
     refused(&["--seconds", &u64::MAX.to_string()], &["--seconds"]);
     refused(&["--depth", "0"], &["--depth"]);

@@ -11,6 +11,7 @@ use pincow_mmu::host::{HostFeatures, MemoryError};
 
 use super::BenchError;
 use crate::disk::{Disk, DiskError, DiskOptions, SECTOR_BYTES};
+use crate::guest::BackingKind;
 
 /// Where the choices of all loads come from.
 pub(super) const SEED: u64 = 20;
@@ -28,14 +29,15 @@ pub(super) struct DiskFile {
 
 impl DiskFile {
     /// Makes a file of `sectors` sectors in `folder`, each of which holds what a load finds there
-    /// originally, and opens it with `open`.
+    /// originally, and opens it with `open`. It is for guests on `backing`.
     pub(super) fn new(
+        backing: BackingKind,
         folder: &Path,
         sectors: u64,
         open: impl Fn(&Path, DiskOptions) -> Result<Disk, DiskError>,
     ) -> Result<(Self, Disk), BenchError> {
         // What the host lacks altogether is said before anything is made.
-        HostFeatures::probe().require_trap().map_err(MemoryError::from)?;
+        HostFeatures::probe().require(backing.into()).map_err(MemoryError::from)?;
         static FILES: AtomicU64 = AtomicU64::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let name = format!("pincow-bench-{}-{number}.raw", std::process::id());

@@ -32,7 +32,7 @@ pub enum BenchError {
     Space(#[from] SpaceError),
     /// There is no memory that can be forked.
     #[error(transparent)]
-    Trap(#[from] MemoryError),
+    Backing(#[from] MemoryError),
     /// Guest memory could not be read.
     #[error("reading guest memory: {0}")]
     Memory(#[from] GuestMemoryError),

@@ -27,11 +27,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pincow_guest_protocol::Command;
-use pincow_mmu::rules::Rules;
 
 use crate::devices::serial::nowhere;
 use crate::drive;
-use crate::guest::{Guest, GuestConfig, Snapshot};
+use crate::guest::{Guest, GuestConfig, Sharing, Snapshot};
 use crate::kvm::Host;
 use crate::machine::ParkedAt;
 use crate::payload::PAYLOAD;
@@ -62,7 +61,7 @@ pub struct Guests {
     /// vCPUs of each guest.
     pub vcpus: u32,
     /// What decides about shared pages.
-    pub rules: Rules,
+    pub sharing: Sharing,
 }
 
 /// Whoever wants to know how far a benchmark is: what it does, which sample, of how many.
@@ -123,7 +122,7 @@ fn boot(host: &Arc<Host>, guests: &Guests) -> Result<Guest, BenchError> {
 /// The same, with what `config` has beside vCPUs.
 fn boot_with(host: &Arc<Host>, guests: &Guests, config: GuestConfig) -> Result<Guest, BenchError> {
     let config = GuestConfig { vcpus: guests.vcpus, ..config };
-    let root = Guest::boot(host, guests.memory_bytes, guests.rules, config, PAYLOAD)?;
+    let root = Guest::boot(host, guests.memory_bytes, guests.sharing, config, PAYLOAD)?;
     root.machine().start()?;
     drive::wait_ready(&root)?;
     Ok(root)

@@ -10,9 +10,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::guest::Sharing;
 use pincow_mmu::host::{HostMemory, MemoryOptions};
 use pincow_mmu::live::{self, LiveSpace};
-use pincow_mmu::rules::Rules;
 use pincow_mmu::{AddressSpace, Family, FromDevice, Gfn, PAGE_SIZE, PinRequest};
 
 use super::{BenchError, Turn, WARM_UP, Watch, turns};
@@ -98,13 +98,14 @@ struct Place<'a> {
 /// # Errors
 /// When the memory cannot be made, or refuses a pin.
 pub fn measure(
-    rules: Rules,
+    sharing: Sharing,
     contention: Contention,
     samples: usize,
     watch: Watch<'_>,
 ) -> Result<PinTimes, BenchError> {
-    let trap = HostMemory::new(PAGES, MemoryOptions::default())?;
-    let family = Family::new(Arc::new(trap), rules, PAGES);
+    let options = MemoryOptions { backing: sharing.backing.into(), ..MemoryOptions::default() };
+    let memory = HostMemory::new(PAGES, options)?;
+    let family = Family::new(Arc::new(memory), sharing.rules, PAGES);
     let spaces = spaces(&family, contention)?;
     let words = [Word::default(), Word::default()];
     let place = |thread: usize| {

@@ -1,7 +1,5 @@
 //! Few samples on the real KVM: that what is measured is what it says. No times are judged.
 
-use pincow_mmu::rules::{RuleSet, Rules};
-
 use std::path::Path;
 
 use super::fork::{Dirt, Effort};
@@ -12,7 +10,7 @@ use crate::kvm::tests::host;
 use crate::virtio::blk::Policy;
 
 fn guests(vcpus: u32) -> Guests {
-    Guests { memory_bytes: 16 << 20, vcpus, rules: Rules::from(RuleSet::default()) }
+    Guests { memory_bytes: 16 << 20, vcpus, sharing: Sharing::default() }
 }
 
 const THREE: Effort = Effort { least: 3, most: 3, within: Duration::ZERO };
@@ -128,8 +126,7 @@ fn transfers_that_fail_in_the_child_are_found() {
 #[test]
 fn pins_leave_every_count_as_it_was() {
     for contention in Contention::ALL {
-        let rules = Rules::from(RuleSet::default());
-        let times = pin::measure(rules, contention, 3, &mut |_, _, _| {}).unwrap();
+        let times = pin::measure(Sharing::default(), contention, 3, &mut |_, _, _| {}).unwrap();
         assert_eq!(times.violations, Vec::<String>::new());
         assert_eq!((times.pin.len(), times.floor.len()), (3, 3));
         assert!(times.pin.iter().chain(&times.floor).all(|nanoseconds| *nanoseconds > 0.0));

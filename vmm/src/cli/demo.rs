@@ -42,6 +42,7 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Json<'a> {
     rules: String,
+    backing: String,
     known_findings: &'a str,
     clones: u32,
     clones_ok: u32,
@@ -101,12 +102,12 @@ impl Audience for Progress {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let rules = args.guest.rules()?;
+    let sharing = args.guest.sharing()?;
     let host = args.guest.host()?;
     let plan = Plan {
         memory_bytes: args.guest.memory.0,
         vcpus: args.guest.vcpus,
-        rules,
+        sharing,
         clones: args.clones,
         forks: args.forks,
     };
@@ -127,6 +128,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
     Json {
         rules: args.guest.rules.to_string(),
+        backing: args.guest.backing.to_string(),
         known_findings: args.guest.known_findings(),
         clones: report.clones,
         clones_ok: report.clones_ok,
@@ -158,13 +160,14 @@ fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
 }
 
 fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
-    let GuestArgs { memory, vcpus, rules, .. } = &args.guest;
+    let GuestArgs { memory, vcpus, rules, backing, .. } = &args.guest;
     let (clone, fork) = (Spread::of(&report.clone_times), Spread::of(&report.fork_times));
     let MemoryUse { unique, as_if_copied, .. } = report.memory;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     writeln!(
         to,
-        "guest    {memory} of memory, {vcpus} vCPU, rules {rules}; its table of 16 MiB is right"
+        "guest    {memory} of memory, {vcpus} vCPU, rules {rules}, backing {backing}; its table of 16 MiB is \
+         right"
     )?;
     writeln!(
         to,

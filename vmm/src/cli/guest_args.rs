@@ -7,7 +7,7 @@ use pincow_mmu::rules::{RuleSet, Rules};
 
 use super::Failure;
 use super::memory_size::MemorySize;
-use crate::guest::BackingKind;
+use crate::guest::{BackingKind, Sharing};
 use crate::kvm::Host;
 
 /// The options of every command that runs guests.
@@ -41,6 +41,13 @@ impl GuestArgs {
             return Err(Failure::UnsafeRules);
         }
         Ok(Rules::from(self.rules))
+    }
+
+    /// The rules and who carries them out, if that is possible.
+    pub(super) fn sharing(&self) -> Result<Sharing, Failure> {
+        let sharing = Sharing { rules: self.rules()?, backing: self.backing };
+        sharing.check()?;
+        Ok(sharing)
     }
 
     /// What is known against the rule set, for reports. Empty for the sound ones.

@@ -118,7 +118,7 @@ struct Json {
 }
 
 pub(super) fn run(args: Args) -> Outcome {
-    let rules = args.guest.rules()?;
+    let sharing = args.guest.sharing()?;
     let linux = args.linux.read(args.guest.memory.0)?;
     let payload = match &args.payload {
         Some(path) => fs::read(path).map_err(Failure::file(path))?,
@@ -138,12 +138,14 @@ pub(super) fn run(args: Args) -> Outcome {
     let memory_bytes = args.guest.memory.0;
     let (guest, asking) = match &linux {
         Some(linux) => {
-            (Guest::boot_linux(&host, memory_bytes, rules, config, linux)?, Asking::Agent)
+            (Guest::boot_linux(&host, memory_bytes, sharing, config, linux)?, Asking::Agent)
         }
         None if args.payload.is_some() => {
-            (Guest::boot(&host, memory_bytes, rules, config, &payload)?, Asking::NoWay)
+            (Guest::boot(&host, memory_bytes, sharing, config, &payload)?, Asking::NoWay)
         }
-        None => (Guest::boot(&host, memory_bytes, rules, config, &payload)?, Asking::EmbeddedGuest),
+        None => {
+            (Guest::boot(&host, memory_bytes, sharing, config, &payload)?, Asking::EmbeddedGuest)
+        }
     };
     let session = Arc::new(Session::new(guest, asking));
     let interrupt = Interrupt::listen()?;

@@ -9,6 +9,7 @@ use super::disk_args::Inflight;
 use super::output::Output;
 use super::progress::Progress;
 use super::{Failure, GuestArgs, Outcome};
+use crate::guest::Sharing;
 use crate::stress::{self, Control, Plan, Report};
 
 mod told;
@@ -89,7 +90,7 @@ const LONGEST_SECONDS: u64 = 365 * 24 * 3600;
 const INTERRUPTED: i32 = 130;
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let set = args.guest.rules()?.set;
+    let Sharing { rules, backing } = args.guest.sharing()?;
     let host = args.guest.host()?;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = args.seed.unwrap_or_else(|| clock.map_or(1, |now| now.as_micros() as u64));
@@ -97,7 +98,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         seconds: args.seconds,
         decisions: args.decisions,
         seed,
-        set,
+        set: rules.set,
+        backing,
         control: args.control,
         late: args.late,
         inflight: args.inflight.into(),
@@ -121,7 +123,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let interrupted = interrupted.load(Ordering::Relaxed);
     let (rules, switched_off) = (args.guest.rules, &*switched_off);
     let late = plan.is_late();
-    let run = Run { rules, switched_off, late, seed, report: &report, interrupted };
+    let run = Run { rules, backing, switched_off, late, seed, report: &report, interrupted };
     let mut out = Output::new();
     match args.json {
         true => out.json(&told::as_json(&run))?,

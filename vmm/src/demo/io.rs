@@ -100,7 +100,7 @@ fn boot(
     let disk = disk::make(slowness)?;
     report.io.direct = disk.direct;
     let config = GuestConfig { vcpus: plan.vcpus, disks: vec![disk], ..GuestConfig::default() };
-    let guest = Guest::boot(host, plan.memory_bytes, plan.rules, config, PAYLOAD)?;
+    let guest = Guest::boot(host, plan.memory_bytes, plan.sharing, config, PAYLOAD)?;
     guest.machine().start()?;
     drive::wait_ready(&guest)?;
     STORM.start(&guest)?;

@@ -10,7 +10,7 @@ use crate::guest::Realm;
 /// What the clones cost in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct MemoryUse {
-    /// What the clones added: blocks of the layers' files, and memory of this process. KVM's own
+    /// What the clones added: frames, and other memory of this process. KVM's own
     /// structures are not in it.
     pub unique: u64,
     /// Of that, frames.
@@ -29,7 +29,8 @@ pub(super) struct Usage {
 
 impl Usage {
     pub(super) fn now(realm: &Realm) -> io::Result<Self> {
-        Ok(Self { frames: realm.resident_bytes()?, process: anonymous_bytes()? })
+        let process = anonymous_bytes()?.saturating_sub(realm.anonymous_bytes()?);
+        Ok(Self { frames: realm.resident_bytes()?, process })
     }
 
     pub(super) fn since(&self, before: &Self, clones: u32) -> MemoryUse {

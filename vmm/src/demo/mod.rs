@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use pincow_guest_protocol::map::{PAGE_BYTES, TABLE_BASE, TABLE_FIRST_PAGE};
 use pincow_guest_protocol::{Command, table_checksum};
-use pincow_mmu::rules::Rules;
 use thiserror::Error;
 
 use crate::drive::{self, DriveError};
-use crate::guest::{Guest, GuestConfig, GuestError};
+use crate::guest::{Guest, GuestConfig, GuestError, Sharing};
 use crate::kvm::Host;
 use crate::machine::MachineError;
 use crate::payload::PAYLOAD;
@@ -38,7 +37,7 @@ pub struct Plan {
     /// vCPUs per guest.
     pub vcpus: u32,
     /// What decides about shared pages.
-    pub rules: Rules,
+    pub sharing: Sharing,
     /// Clones of the snapshot, all alive at the same time.
     pub clones: u32,
     /// Forks of the running guest, each of the child before; and as many of one that uses its disk.
@@ -168,7 +167,7 @@ fn check_size(plan: &Plan) -> Result<(), DemoError> {
 
 fn boot(host: &Arc<Host>, plan: &Plan) -> Result<Guest, DemoError> {
     let config = GuestConfig { vcpus: plan.vcpus, ..GuestConfig::default() };
-    let root = Guest::boot(host, plan.memory_bytes, plan.rules, config, PAYLOAD)?;
+    let root = Guest::boot(host, plan.memory_bytes, plan.sharing, config, PAYLOAD)?;
     root.machine().start()?;
     drive::wait_ready(&root)?;
     Ok(root)

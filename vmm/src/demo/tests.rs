@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use pincow_mmu::rules::{RuleSet, Rules};
+use pincow_mmu::rules::RuleSet;
 
 use super::*;
+use crate::guest::tests::everywhere;
 use crate::kvm::tests::host;
 
 struct Nobody;
@@ -13,14 +14,14 @@ impl Audience for Nobody {
     fn step(&mut self, _: &str, _: u32, _: u32) {}
 }
 
-fn small(set: RuleSet, vcpus: u32) -> Plan {
-    Plan { memory_bytes: 32 << 20, vcpus, rules: Rules::from(set), clones: 4, forks: 3 }
+fn small(sharing: impl Into<Sharing>, vcpus: u32) -> Plan {
+    Plan { memory_bytes: 32 << 20, vcpus, sharing: sharing.into(), clones: 4, forks: 3 }
 }
 
 fn show(host: &Arc<Host>, plan: &Plan) -> Report {
     let report = run(host, plan, &mut Nobody).unwrap();
     // What is known of a set may show when transfers are in flight, and nothing else may.
-    if plan.rules.set.known_findings().is_empty() {
+    if plan.sharing.rules.set.known_findings().is_empty() {
         assert_eq!(report.violations, Vec::<String>::new());
     }
     report
@@ -29,14 +30,14 @@ fn show(host: &Arc<Host>, plan: &Plan) -> Report {
 #[test]
 fn every_rule_set_shows_the_whole_demo() {
     let Some(host) = host() else { return };
-    for set in RuleSet::ALL {
-        let report = show(&host, &small(set, 1));
-        assert_eq!((report.clones_ok, report.forks_ok), (4, 3), "{set}");
-        assert!(report.forked_mid_run >= 2, "{set}: {}", report.forked_mid_run);
+    for sharing in everywhere(&RuleSet::ALL) {
+        let report = show(&host, &small(sharing, 1));
+        assert_eq!((report.clones_ok, report.forks_ok), (4, 3), "{sharing:?}");
+        assert!(report.forked_mid_run >= 2, "{sharing:?}: {}", report.forked_mid_run);
         // Other tests of this process make what it has in memory a random number.
-        assert!(report.memory.frames < report.memory.as_if_copied / 10, "{set}");
-        let refuses = matches!(set, RuleSet::Busy | RuleSet::Wait);
-        assert!(report.io.in_flight.len() == 3 || refuses && report.io.refused > 0, "{set}");
+        assert!(report.memory.frames < report.memory.as_if_copied / 10, "{sharing:?}");
+        let refuses = matches!(sharing.rules.set, RuleSet::Busy | RuleSet::Wait);
+        assert!(report.io.in_flight.len() == 3 || refuses && report.io.refused > 0, "{sharing:?}");
     }
 }
 

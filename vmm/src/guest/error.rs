@@ -3,6 +3,7 @@
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
 use pincow_mmu::host::MemoryError;
+use pincow_mmu::rules::RuleSet;
 use thiserror::Error;
 
 use super::{GuestDiskError, PeripheralError};
@@ -32,6 +33,15 @@ pub enum GuestError {
     /// This host cannot run the backing.
     #[error(transparent)]
     Backing(#[from] MemoryError),
+    /// Rules that the backing cannot carry out.
+    #[error(
+        "rules {set} decide about each write to a shared page, which the backing `hostcow` leaves to the \
+         host: use `--backing trap`, or other rules"
+    )]
+    Rules {
+        /// The rules.
+        set: RuleSet,
+    },
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),

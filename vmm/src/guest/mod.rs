@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
 use pincow_mmu::live::{self, LiveSpace};
-use pincow_mmu::rules::Rules;
 
 use crate::boot::linux::Linux;
 use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
@@ -44,7 +43,7 @@ mod realm;
 mod rest;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wiring;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
@@ -58,7 +57,7 @@ pub use config::{ChildConfig, ChildNet, ChildVsock, GuestConfig};
 pub use disk::{DiskConfig, GuestDiskError, InFlight, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use peripherals::{NetConfig, PeripheralError, VsockConfig};
-pub use realm::{BackingKind, Realm};
+pub use realm::{BackingKind, Realm, Sharing};
 pub use rest::Rest;
 pub use snapshot::Snapshot;
 
@@ -111,11 +110,11 @@ impl Guest {
     pub fn boot(
         host: &Arc<Host>,
         memory_bytes: u64,
-        rules: Rules,
+        sharing: impl Into<Sharing>,
         config: GuestConfig,
         payload: &[u8],
     ) -> Result<Self, GuestError> {
-        Self::begin(host, memory_bytes, rules, config, Program::Payload(payload))
+        Self::begin(host, memory_bytes, sharing.into(), config, Program::Payload(payload))
     }
 
     /// The first guest of a family of its own, at the entry of a Linux kernel, with the devices of a
@@ -126,21 +125,21 @@ impl Guest {
     pub fn boot_linux(
         host: &Arc<Host>,
         memory_bytes: u64,
-        rules: Rules,
+        sharing: impl Into<Sharing>,
         config: GuestConfig,
         linux: &Linux,
     ) -> Result<Self, GuestError> {
-        Self::begin(host, memory_bytes, rules, config, Program::Linux(linux))
+        Self::begin(host, memory_bytes, sharing.into(), config, Program::Linux(linux))
     }
 
     fn begin(
         host: &Arc<Host>,
         memory_bytes: u64,
-        rules: Rules,
+        sharing: Sharing,
         config: GuestConfig,
         program: Program<'_>,
     ) -> Result<Self, GuestError> {
-        let realm = Realm::new(host, memory_bytes, rules)?;
+        let realm = Realm::new(host, memory_bytes, sharing)?;
         let space = realm.root_space()?;
         let GuestConfig { vcpus, serial, disks, inflight, nets, rng, vsock } = config;
         let peripherals = PeripheralsConfig { nets, rng, vsock };

@@ -1,11 +1,12 @@
 //! What the guests of a family share beside their frames: the host and the backing.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use pincow_mmu::host::{HostFeatures, HostMemory, MemoryOptions, Store};
+use pincow_mmu::host::{self, HostFeatures, HostMemory, MemoryOptions, Store};
 use pincow_mmu::live::{self, LiveSpace};
-use pincow_mmu::rules::Rules;
+use pincow_mmu::rules::{RuleSet, Rules};
 use pincow_mmu::stats::Counts;
 use pincow_mmu::{AddressSpace, Family, PAGE_SIZE};
 
@@ -19,6 +20,62 @@ pub enum BackingKind {
     /// Every first write to a shared page is decided by pincow.
     #[default]
     Trap,
+    /// The host's kernel copies a shared page at its first write; pincow decides about pins and forks.
+    #[value(name = "hostcow")]
+    HostCow,
+}
+
+impl fmt::Display for BackingKind {
+    /// As the command line has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trap => "trap",
+            Self::HostCow => "hostcow",
+        })
+    }
+}
+
+impl From<BackingKind> for host::BackingKind {
+    fn from(kind: BackingKind) -> Self {
+        match kind {
+            BackingKind::Trap => Self::Trap,
+            BackingKind::HostCow => Self::HostCow,
+        }
+    }
+}
+
+/// What decides about the memory that guests of a family share.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sharing {
+    /// The rules.
+    pub rules: Rules,
+    /// Who carries them out.
+    pub backing: BackingKind,
+}
+
+impl Sharing {
+    /// Whether the backing can carry the rules out.
+    ///
+    /// # Errors
+    /// [`GuestError::Rules`] when it leaves to the host what they want to decide.
+    pub fn check(self) -> Result<(), GuestError> {
+        let left_to_host = self.backing == BackingKind::HostCow && !self.rules.let_host_copy();
+        if left_to_host { Err(GuestError::Rules { set: self.rules.set }) } else { Ok(()) }
+    }
+}
+
+impl From<Rules> for Sharing {
+    /// With the default backing.
+    fn from(rules: Rules) -> Self {
+        Self { rules, backing: BackingKind::default() }
+    }
+}
+
+impl From<RuleSet> for Sharing {
+    /// With the default backing.
+    fn from(set: RuleSet) -> Self {
+        Rules::from(set).into()
+    }
 }
 
 /// What a family has in common.
@@ -32,8 +89,9 @@ impl Realm {
     pub(super) fn new(
         host: &Arc<Host>,
         memory_bytes: u64,
-        rules: Rules,
+        sharing: Sharing,
     ) -> Result<Arc<Self>, GuestError> {
+        sharing.check()?;
         let present = HostFeatures::probe().total_memory_bytes;
         if memory_bytes > present {
             let (wanted, present) = (memory_bytes >> 20, present >> 20);
@@ -45,8 +103,9 @@ impl Realm {
         }
         let pages =
             u32::try_from(bytes / PAGE_SIZE as u64).map_err(|_| GuestError::Size { bytes })?;
-        let trap = HostMemory::new(pages, MemoryOptions::default())?;
-        let family = Family::new(Arc::new(trap), rules, pages);
+        let options = MemoryOptions { backing: sharing.backing.into(), ..MemoryOptions::default() };
+        let memory = HostMemory::new(pages, options)?;
+        let family = Family::new(Arc::new(memory), sharing.rules, pages);
         Ok(Arc::new(Self { host: Arc::clone(host), family }))
     }
 
@@ -72,15 +131,27 @@ impl Realm {
     /// What happened to the frames so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.family.counters().now()
+        self.family.counts()
     }
 
     /// Bytes of host memory that all frames of the family take, as the kernel counts the blocks of
-    /// their files.
+    /// their files and what it copied.
     ///
     /// # Errors
-    /// When a file cannot be asked.
+    /// When a file cannot be asked, or the page tables cannot be read.
     pub fn resident_bytes(&self) -> io::Result<u64> {
         self.family.each_store(Store::resident_bytes).into_iter().sum()
+    }
+
+    /// Of these, bytes that the kernel counts as anonymous memory of this process, too: what it copied.
+    ///
+    /// # Errors
+    /// When its page tables cannot be read.
+    pub fn anonymous_bytes(&self) -> io::Result<u64> {
+        let bytes = |store: &Store| match store.is_anonymous() {
+            true => store.resident_bytes(),
+            false => Ok(0),
+        };
+        self.family.each_store(bytes).into_iter().sum()
     }
 }

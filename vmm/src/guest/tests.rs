@@ -18,11 +18,32 @@ const PAGES: u64 = 256;
 const TABLES_WALKED: u64 = 4;
 const CHURN: Churn = Churn { pages: PAGES, seed: 3 };
 
-fn boot(host: &Arc<Host>, set: RuleSet) -> Guest {
-    let guest =
-        Guest::boot(host, MEMORY, Rules::from(set), GuestConfig::default(), PAYLOAD).unwrap();
+fn boot(host: &Arc<Host>, sharing: impl Into<Sharing>) -> Guest {
+    let guest = Guest::boot(host, MEMORY, sharing, GuestConfig::default(), PAYLOAD).unwrap();
     guest.machine().start().unwrap();
     guest
+}
+
+/// These sets on each backing that can carry them out.
+pub(crate) fn everywhere(sets: &[RuleSet]) -> Vec<Sharing> {
+    let on = |backing| {
+        let sharing = move |set: &RuleSet| Sharing { rules: Rules::from(*set), backing };
+        sets.iter().map(sharing).filter(|sharing| sharing.check().is_ok())
+    };
+    on(BackingKind::Trap).chain(on(BackingKind::HostCow)).collect()
+}
+
+#[test]
+fn rules_that_the_host_cannot_carry_out_are_refused() {
+    let Some(host) = host() else { return };
+    let on_host = everywhere(&RuleSet::ALL)
+        .into_iter()
+        .filter(|sharing| sharing.backing == BackingKind::HostCow);
+    assert_eq!(on_host.count(), 6);
+    let sharing = Sharing { rules: RuleSet::Wait.into(), backing: BackingKind::HostCow };
+    let refused =
+        Guest::boot(&host, MEMORY, sharing, GuestConfig::default(), PAYLOAD).err().unwrap();
+    assert!(refused.to_string().contains("rules wait"), "{refused}");
 }
 
 fn call(guest: &Guest, command: Command) -> [u64; 4] {
@@ -32,7 +53,13 @@ fn call(guest: &Guest, command: Command) -> [u64; 4] {
 #[test]
 fn clones_of_a_snapshot_differ_only_in_what_they_write() {
     let Some(host) = host() else { return };
-    let root = boot(&host, RuleSet::SingleRefcount);
+    for backing in [BackingKind::Trap, BackingKind::HostCow] {
+        clone_and_compare(&host, Sharing { backing, ..Sharing::default() });
+    }
+}
+
+fn clone_and_compare(host: &Arc<Host>, sharing: Sharing) {
+    let root = boot(host, sharing);
     call(&root, Command::Fill { first: TABLE_FIRST_PAGE, pages: PAGES, seed: 7 });
     let (snapshot, _) = root.snapshot().unwrap();
     let clones: Vec<Guest> = (0..8).map(|_| snapshot.spawn(nowhere()).unwrap()).collect();
@@ -65,8 +92,8 @@ fn clones_of_a_snapshot_differ_only_in_what_they_write() {
 #[test]
 fn a_running_guest_is_forked_and_both_sides_go_on_apart() {
     let Some(host) = host() else { return };
-    for set in RuleSet::ALL {
-        let root = boot(&host, set);
+    for sharing in everywhere(&RuleSet::ALL) {
+        let root = boot(&host, sharing);
         CHURN.start(&root).unwrap();
         CHURN.wait(&root, &[0], 3 * PAGES).unwrap();
         let mut side = root;
@@ -84,8 +111,8 @@ fn a_running_guest_is_forked_and_both_sides_go_on_apart() {
         }
         others.push(side);
         for guest in &others {
-            assert_eq!(CHURN.stop_and_verify(guest).unwrap(), [], "{set}");
+            assert_eq!(CHURN.stop_and_verify(guest).unwrap(), [], "{sharing:?}");
         }
-        assert_eq!(others[0].realm().family().audit([]), Ok(()), "{set}");
+        assert_eq!(others[0].realm().family().audit([]), Ok(()), "{sharing:?}");
     }
 }

@@ -54,7 +54,7 @@ impl<'a> Family<'a> {
             inflight: plan.inflight,
             ..GuestConfig::default()
         };
-        let root = Guest::boot(host, plan.memory_bytes, plan.rules(), config, PAYLOAD)?;
+        let root = Guest::boot(host, plan.memory_bytes, plan.sharing(), config, PAYLOAD)?;
         let realm = Arc::clone(root.realm());
         root.machine().start()?;
         drive::wait_ready(&root)?;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::rules::{Mutant, RuleSet, Rules};
 
+use crate::guest::{BackingKind, Sharing};
 use crate::kvm::Host;
 use crate::virtio::blk::Policy;
 
@@ -70,6 +71,8 @@ pub struct Plan {
     pub seed: u64,
     /// What decides about shared pages.
     pub set: RuleSet,
+    /// Who carries that out.
+    pub backing: BackingKind,
     /// What is switched off.
     pub control: Option<Control>,
     /// Some transfers are late, as they are when something is switched off.
@@ -89,10 +92,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn rules(&self) -> Rules {
+    fn sharing(&self) -> Sharing {
         let mutant =
             (self.control == Some(Control::NoEarlyCopy)).then_some(Mutant::ForkIgnoresPins);
-        Rules { set: self.set, mutant }
+        Sharing { rules: Rules { set: self.set, mutant }, backing: self.backing }
     }
 
     /// Guests that live at a time, at most.

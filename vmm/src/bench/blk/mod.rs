@@ -112,8 +112,8 @@ impl Blk {
         folder: &Path,
     ) -> Result<Self, BenchError> {
         let sectors = file_bytes / SECTOR_BYTES;
-        let (file, disk) =
-            DiskFile::new(folder, sectors, |path, options| Disk::open_raw(path, false, options))?;
+        let open = |path: &Path, options| Disk::open_raw(path, false, options);
+        let (file, disk) = DiskFile::new(guests.sharing.backing, folder, sectors, open)?;
         let options = BlkOptions { queue_size: QUEUE_SIZE, ..BlkOptions::default() };
         let direct = file.direct;
         let disk = DiskConfig { disk, direct, options, engine: uring(), pins: PinMode::Rules };

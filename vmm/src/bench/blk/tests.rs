@@ -2,13 +2,12 @@
 
 use std::os::unix::fs::FileExt;
 
-use pincow_mmu::rules::{RuleSet, Rules};
-
 use super::*;
+use crate::guest::Sharing;
 use crate::kvm::tests::host;
 
 fn guests(memory_bytes: u64) -> Guests {
-    Guests { memory_bytes, vcpus: 1, rules: Rules::from(RuleSet::default()) }
+    Guests { memory_bytes, vcpus: 1, sharing: Sharing::default() }
 }
 
 fn blk(host: &Arc<Host>, memory_bytes: u64, file_bytes: u64) -> Blk {

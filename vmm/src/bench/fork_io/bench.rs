@@ -66,7 +66,8 @@ impl Bench {
         let slots = case.in_flight.max(1);
         let shape = Shape { block: BLOCK, blocks: slots * BLOCKS_OF_SLOT, slots, writes: WRITES };
         shape.check(guests.memory_bytes)?;
-        let (file, disk) = DiskFile::new(folder, shape.blocks * BLOCK, Disk::open_above)?;
+        let backing = guests.sharing.backing;
+        let (file, disk) = DiskFile::new(backing, folder, shape.blocks * BLOCK, Disk::open_above)?;
         let controls = Arc::default();
         let engine = match case.latency {
             Some(latency) => slow(latency, &controls),

@@ -103,8 +103,8 @@ impl Common {
     }
 
     fn guests(&self, memory: MemorySize) -> Result<Guests, Failure> {
-        let rules = self.guest_args(memory).rules()?;
-        Ok(Guests { memory_bytes: memory.0, vcpus: self.vcpus, rules })
+        let sharing = self.guest_args(memory).sharing()?;
+        Ok(Guests { memory_bytes: memory.0, vcpus: self.vcpus, sharing })
     }
 
     fn setting(&self) -> Setting<'_> {

@@ -96,13 +96,13 @@ impl Case for Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
-    let rules = args.rulings.guest_args(MemorySize(0), 0).rules()?;
+    let sharing = args.rulings.guest_args(MemorySize(0), 0).sharing()?;
     let mut progress = Progress::new();
     let (mut rows, mut violations) = (Vec::<Row>::new(), Vec::new());
     for contention in Contention::ALL {
         let case = format!("bench pin {}", contention.name());
         let mut watch = watching(&mut progress, &case);
-        let times = pin::measure(rules, contention, args.samples, &mut watch)?;
+        let times = pin::measure(sharing, contention, args.samples, &mut watch)?;
         rows.push(Row::of(contention, &times, rows.first()));
         violations.extend(times.violations);
     }

@@ -54,8 +54,7 @@ impl Report {
     ) -> Self {
         let (machine, command) = (Machine::this(), command_line());
         let Setting { rulings, vcpus } = *setting;
-        let backing = clap::ValueEnum::to_possible_value(&rulings.backing)
-            .map_or_else(String::new, |value| value.get_name().to_owned());
+        let backing = rulings.backing.to_string();
         let known_findings = rulings.rules.known_findings();
         let rules = rulings.rules.to_string();
         let vcpu = vcpus.map_or_else(String::new, |vcpus| format!(", {vcpus} vCPU"));

@@ -24,13 +24,19 @@ pub(super) fn of(host: &HostFeatures) -> Vec<Feature> {
             host.wp_shmem,
             "write-protected shared memory",
             "5.19",
-            "no guest can run: forks share frames by it",
+            "no guest can run with `--backing trap`: forks share frames by it",
         ),
         of(
             host.missing_shmem,
             "absent shared memory",
             "4.11",
-            "no guest can run: evicted frames come back by it",
+            "no guest can run with `--backing trap`: evicted frames come back by it",
+        ),
+        of(
+            host.populate_write,
+            "MADV_POPULATE_WRITE",
+            "5.14",
+            "no guest can run with `--backing hostcow`: pins make pages private by it",
         ),
         of(host.memfd_noexec_seal, "memfds sealed as data", "6.3", "plain memfds are used"),
         of(
@@ -55,7 +61,7 @@ pub(super) fn of(host: &HostFeatures) -> Vec<Feature> {
             host.pagemap_scan,
             "PAGEMAP_SCAN",
             "6.7",
-            "nothing changes: no backing scans page tables so far",
+            "`--backing hostcow` reads a word for each page instead",
         ),
         of(
             host.process_madvise,

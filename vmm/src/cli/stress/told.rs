@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use pincow_mmu::rules::RuleSet;
 use serde_json::{Value, json};
 
+use crate::guest::BackingKind;
 use crate::stress::{Belongings, Report};
 
 /// A run that is over.
 pub(super) struct Run<'a> {
     pub(super) rules: RuleSet,
+    pub(super) backing: BackingKind,
     pub(super) switched_off: &'a [String],
     pub(super) late: bool,
     pub(super) seed: u64,
@@ -41,11 +43,12 @@ impl InFlight {
 
 /// As one JSON object.
 pub(super) fn as_json(run: &Run<'_>) -> Value {
-    let Run { rules, switched_off, late, seed, report, interrupted } = *run;
+    let Run { rules, backing, switched_off, late, seed, report, interrupted } = *run;
     let InFlight { p10, p50, max, forks_with_none } = InFlight::of(report);
     json!({
         "seed": seed,
         "rules": rules.to_string(),
+        "backing": backing.to_string(),
         "switched_off": switched_off,
         "late": late,
         "interrupted": interrupted,

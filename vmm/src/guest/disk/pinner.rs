@@ -18,8 +18,9 @@ use crate::virtio::blk::{Direction, Pinner, PortError, Segment};
 
 /// Pins the frames of one guest for the time of a transfer.
 ///
-/// A device never goes through the guest's window: a pin finds the frame, and its address in the
-/// layer's own mapping, which is neither protected nor remapped while the layer lives.
+/// A device never goes through the guest's page tables: a pin finds the frame, and its address in the
+/// layer's own mapping, which is neither protected nor remapped while the layer lives. What the host
+/// copied in a window is mapped there only; it is not replaced while it is pinned.
 pub(super) struct MemoryPinner {
     space: Arc<LiveSpace>,
     mode: PinMode,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use parking_lot::Mutex;
 use pincow_mmu::Gfn;
-use pincow_mmu::rules::{RuleSet, Rules};
+use pincow_mmu::rules::RuleSet;
 use pincow_mmu::table::Entry;
 use tempfile::TempDir;
 use vm_memory::{Bytes, GuestAddress};
@@ -14,7 +14,8 @@ use vm_memory::{Bytes, GuestAddress};
 use super::*;
 use crate::devices::serial::nowhere;
 use crate::disk::DiskOptions;
-use crate::guest::{Guest, GuestConfig, GuestError};
+use crate::guest::tests::everywhere;
+use crate::guest::{Guest, GuestConfig, GuestError, Sharing};
 use crate::io::{Held, HeldControl};
 use crate::kvm::Host;
 use crate::kvm::tests::host;
@@ -47,6 +48,8 @@ struct Bench {
     folder: TempDir,
     held: Arc<Mutex<Vec<HeldControl>>>,
     host: Arc<Host>,
+    /// A guest is forked once before it has anything in flight: what it writes is then a copy.
+    forked_before: bool,
 }
 
 impl Bench {
@@ -57,20 +60,27 @@ impl Bench {
         for sector in 0..2048 {
             file.write_all_at(&original(sector), sector * SECTOR).unwrap();
         }
-        Self { folder, held: Arc::default(), host: Arc::clone(host) }
+        let (held, host) = (Arc::default(), Arc::clone(host));
+        Self { folder, held, host, forked_before: false }
     }
 
-    fn guest(&self, set: RuleSet, inflight: Policy) -> Guest {
-        self.guest_with(set, inflight, PAYLOAD)
+    fn guest(&self, sharing: impl Into<Sharing>, inflight: Policy) -> Guest {
+        self.guest_with(sharing, inflight, PAYLOAD)
     }
 
-    fn guest_with(&self, set: RuleSet, inflight: Policy, payload: &[u8]) -> Guest {
+    fn guest_with(&self, sharing: impl Into<Sharing>, inflight: Policy, payload: &[u8]) -> Guest {
         let path = self.folder.path().join("disk.raw");
         let options = DiskOptions { direct: true, ..DiskOptions::default() };
-        self.guest_on(Disk::open_above(&path, options).unwrap(), set, inflight, payload)
+        self.guest_on(Disk::open_above(&path, options).unwrap(), sharing, inflight, payload)
     }
 
-    fn guest_on(&self, disk: Disk, set: RuleSet, inflight: Policy, payload: &[u8]) -> Guest {
+    fn guest_on(
+        &self,
+        disk: Disk,
+        sharing: impl Into<Sharing>,
+        inflight: Policy,
+        payload: &[u8],
+    ) -> Guest {
         let controls = Arc::clone(&self.held);
         let engine: MakeEngine = Arc::new(move |entries| {
             let held = Held::new(Uring::new(entries)?).expect("event counters");
@@ -85,7 +95,7 @@ impl Bench {
             pins: PinMode::Rules,
         };
         let config = GuestConfig { disks: vec![config], inflight, ..GuestConfig::default() };
-        let guest = Guest::boot(&self.host, MEMORY, Rules::from(set), config, payload).unwrap();
+        let guest = Guest::boot(&self.host, MEMORY, sharing, config, payload).unwrap();
         guest.machine().start().unwrap();
         guest
     }
@@ -167,9 +177,12 @@ fn audit(guests: &[&Guest]) {
 }
 
 /// A read and a write in flight, sharing their pages with bytes that the CPU writes.
-fn busy(bench: &Bench, set: RuleSet, policy: Policy) -> (Guest, Driver) {
-    let guest = bench.guest(set, policy);
+fn busy(bench: &Bench, sharing: impl Into<Sharing>, policy: Policy) -> (Guest, Driver) {
+    let guest = bench.guest(sharing, policy);
     let mut driver = Driver::start(&guest);
+    if bench.forked_before {
+        drop(guest.fork(nowhere()).unwrap());
+    }
     bench.held(0).hold();
     write(&guest, DATA, &[0x11; 512]);
     driver.ask(&guest, 0, IN, 100, (DATA + 512, 1024));
@@ -182,25 +195,28 @@ fn busy(bench: &Bench, set: RuleSet, policy: Policy) -> (Guest, Driver) {
 #[test]
 fn each_side_of_a_fork_gets_the_bytes_of_its_own_transfers() {
     let Some(host) = host() else { return };
-    for set in [RuleSet::SingleRefcount, RuleSet::Literal, RuleSet::Refcount, RuleSet::Exclusive] {
-        let bench = Bench::new(&host);
-        let (parent, mut driver) = busy(&bench, set, Policy::Reissue);
+    let sets = [RuleSet::SingleRefcount, RuleSet::Literal, RuleSet::Refcount, RuleSet::Exclusive];
+    for (sharing, before) in
+        everywhere(&sets).into_iter().flat_map(|one| [(one, false), (one, true)])
+    {
+        let bench = Bench { forked_before: before, ..Bench::new(&host) };
+        let (parent, mut driver) = busy(&bench, sharing, Policy::Reissue);
         let (child, cut) = parent.fork(nowhere()).unwrap();
         assert!(cut.pause < LONG);
         let mut its_driver = driver.clone();
         // The child's transfers are made at once, against its own disk and memory.
         its_driver.answers(&child, 2);
-        assert_eq!(read(&child, DATA + 512), original(100), "{set}");
-        assert_eq!(read(&child, DATA), [0x11; 512], "{set}");
-        assert_eq!(read(&parent, DATA + 512), [0; 512], "{set}: its transfer is held");
+        assert_eq!(read(&child, DATA + 512), original(100), "{sharing:?}");
+        assert_eq!(read(&child, DATA), [0x11; 512], "{sharing:?}");
+        assert_eq!(read(&parent, DATA + 512), [0; 512], "{sharing:?}: its transfer is held");
         // The parent goes on writing beside its transfer, and the transfer lands beside that.
         write(&parent, DATA, &[0x33; 512]);
         bench.held(0).release_all();
         driver.answers(&parent, 2);
-        assert_eq!(read(&parent, DATA + 512), original(100), "{set}");
-        assert_eq!(read(&parent, DATA + 1024), original(101), "{set}");
-        assert_eq!(read(&parent, DATA), [0x33; 512], "{set}: the CPU's bytes");
-        assert_eq!(read(&child, DATA), [0x11; 512], "{set}: nothing of the parent's");
+        assert_eq!(read(&parent, DATA + 512), original(100), "{sharing:?}");
+        assert_eq!(read(&parent, DATA + 1024), original(101), "{sharing:?}");
+        assert_eq!(read(&parent, DATA), [0x33; 512], "{sharing:?}: the CPU's bytes");
+        assert_eq!(read(&child, DATA), [0x11; 512], "{sharing:?}: nothing of the parent's");
         audit(&[&parent, &child]);
     }
 }
@@ -209,8 +225,14 @@ fn each_side_of_a_fork_gets_the_bytes_of_its_own_transfers() {
 #[test]
 fn without_pins_a_transfer_is_lost_to_its_guest_and_leaks_to_the_other() {
     let Some(host) = host() else { return };
-    let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::Mapcount, Policy::Error);
+    for sharing in everywhere(&[RuleSet::Mapcount]) {
+        lose_and_leak(&host, sharing);
+    }
+}
+
+fn lose_and_leak(host: &Arc<Host>, sharing: Sharing) {
+    let bench = Bench::new(host);
+    let (parent, mut driver) = busy(&bench, sharing, Policy::Error);
     let (child, _) = parent.fork(nowhere()).unwrap();
     write(&parent, DATA, &[0x33; 512]);
     bench.held(0).release_all();
@@ -223,7 +245,7 @@ fn without_pins_a_transfer_is_lost_to_its_guest_and_leaks_to_the_other() {
 fn disks_fork_in_the_same_cut() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Reissue);
+    let (parent, mut driver) = busy(&bench, Sharing::default(), Policy::Reissue);
     let (snapshot, _) = parent.snapshot().unwrap();
     let (child, _) = parent.fork(nowhere()).unwrap();
     let mut its_driver = driver.clone();
@@ -259,7 +281,7 @@ fn disks_fork_in_the_same_cut() {
 fn requests_in_flight_can_fail_in_the_child_instead() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Error);
+    let (parent, mut driver) = busy(&bench, Sharing::default(), Policy::Error);
     let (child, _) = parent.fork(nowhere()).unwrap();
     let deadline = Instant::now() + LONG;
     let mut its_ring = driver.0.clone();
@@ -277,7 +299,7 @@ fn requests_in_flight_can_fail_in_the_child_instead() {
 fn a_fork_that_would_wait_too_long_leaves_everything_as_it_was() {
     let Some(host) = host() else { return };
     let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Drain);
+    let (parent, mut driver) = busy(&bench, Sharing::default(), Policy::Drain);
     let refused = parent.fork(nowhere()).err().unwrap();
     assert!(
         matches!(refused, GuestError::Disk(GuestDiskError::Drain(DrainError { left: 2 }))),
@@ -294,8 +316,15 @@ fn a_fork_that_would_wait_too_long_leaves_everything_as_it_was() {
 #[test]
 fn a_pinned_page_that_is_forked_twice_stays_with_its_device() {
     let Some(host) = host() else { return };
-    let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Reissue);
+    for sharing in everywhere(&[RuleSet::default()]) {
+        for forked_before in [false, true] {
+            fork_twice(&Bench { forked_before, ..Bench::new(&host) }, sharing);
+        }
+    }
+}
+
+fn fork_twice(bench: &Bench, sharing: Sharing) {
+    let (parent, mut driver) = busy(bench, sharing, Policy::Reissue);
     write(&parent, DATA, &[0xa1; 512]);
     let (first, _) = parent.fork(nowhere()).unwrap();
     write(&parent, DATA, &[0xa2; 512]);
@@ -312,8 +341,15 @@ fn a_pinned_page_that_is_forked_twice_stays_with_its_device() {
 #[test]
 fn an_unpinned_page_is_shared_again() {
     let Some(host) = host() else { return };
-    let bench = Bench::new(&host);
-    let (parent, mut driver) = busy(&bench, RuleSet::default(), Policy::Reissue);
+    for sharing in everywhere(&[RuleSet::default()]) {
+        for forked_before in [false, true] {
+            share_again(&Bench { forked_before, ..Bench::new(&host) }, sharing);
+        }
+    }
+}
+
+fn share_again(bench: &Bench, sharing: Sharing) {
+    let (parent, mut driver) = busy(bench, sharing, Policy::Reissue);
     bench.held(0).release_all();
     driver.answers(&parent, 2);
     let copies = || parent.realm().counts().early_copies;
@@ -329,11 +365,10 @@ fn an_unpinned_page_is_shared_again() {
 #[test]
 fn a_read_pin_unshares() {
     let Some(host) = host() else { return };
-    for (set, unshares) in
-        [(RuleSet::SingleRefcount, true), (RuleSet::Exclusive, true), (RuleSet::Literal, false)]
-    {
+    for sharing in everywhere(&[RuleSet::SingleRefcount, RuleSet::Exclusive, RuleSet::Literal]) {
+        let unshares = sharing.rules.set != RuleSet::Literal;
         let bench = Bench::new(&host);
-        let parent = bench.guest(set, Policy::Reissue);
+        let parent = bench.guest(sharing, Policy::Reissue);
         let mut driver = Driver::start(&parent);
         write(&parent, DATA, &[0x11; 512]);
         let (child, _) = parent.fork(nowhere()).unwrap();
@@ -342,12 +377,12 @@ fn a_read_pin_unshares() {
                 Entry::Mapped(mapped) => mapped.layer,
                 other => panic!("{other:?}"),
             };
-        assert_eq!(layer(&parent), layer(&child), "{set}: shared by the fork");
+        assert_eq!(layer(&parent), layer(&child), "{sharing:?}: shared by the fork");
 
         bench.held(0).hold();
         driver.ask(&parent, 0, OUT, 200, (DATA, 512));
         wait_until_begun(&parent, 1);
-        assert_eq!(layer(&parent) != layer(&child), unshares, "{set}");
+        assert_eq!(layer(&parent) != layer(&child), unshares, "{sharing:?}");
         write(&parent, DATA, &[0x33; 512]);
         bench.held(0).release_all();
         driver.answers(&parent, 1);
@@ -355,8 +390,12 @@ fn a_read_pin_unshares() {
         driver.ask(&parent, 1, IN, 200, (DATA + 0x2000, 512));
         driver.answers(&parent, 1);
         let written = if unshares { 0x33 } else { 0x11 };
-        assert_eq!(read(&parent, DATA + 0x2000), [written; 512], "{set}: what the device read");
-        assert_eq!(read(&child, DATA), [0x11; 512], "{set}");
+        assert_eq!(
+            read(&parent, DATA + 0x2000),
+            [written; 512],
+            "{sharing:?}: what the device read"
+        );
+        assert_eq!(read(&child, DATA), [0x11; 512], "{sharing:?}");
         audit(&[&parent, &child]);
     }
 }

@@ -17,7 +17,7 @@ use crate::stress::{disk, finding};
 /// A guest that runs a storm.
 fn stormy(host: &Arc<Host>, plan: &Plan) -> Guest {
     let config = GuestConfig { disks: disk::make(plan).unwrap(), ..GuestConfig::default() };
-    let guest = Guest::boot(host, plan.memory_bytes, plan.rules(), config, PAYLOAD).unwrap();
+    let guest = Guest::boot(host, plan.memory_bytes, plan.sharing(), config, PAYLOAD).unwrap();
     guest.machine().start().unwrap();
     drive::wait_ready(&guest).unwrap();
     storm::start(&guest, plan).unwrap();
