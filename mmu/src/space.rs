@@ -28,6 +28,7 @@ mod pin;
 mod protect;
 mod reserve;
 
+pub use discard::Discarded;
 pub use pin::{FromDevice, Hold, Pin, PinRequest, ToDevice, Way};
 
 use gate::Gate;

@@ -7,7 +7,7 @@ use pincow_mmu::fake::Fake;
 use pincow_mmu::scenario::Random;
 use pincow_mmu::stats::Counts;
 use pincow_mmu::{
-    AddressSpace, Family, FromDevice, Gfn, Image, PinRequest, RuleSet, SpaceError, ToDevice,
+    AddressSpace, Family, FromDevice, Gfn, Image, PinRequest, RuleSet, Run, SpaceError, ToDevice,
 };
 
 const PAGES: u32 = 16;
@@ -72,7 +72,10 @@ fn live(zoo: &Zoo, seed: u64) {
             }
             3..6 => drop(allowed(space.evict(gfn))),
             6 => drop(allowed(space.write_protect(gfn))),
-            7 => drop(allowed(space.discard(gfn))),
+            7 => {
+                let end = PAGES.min(gfn.0 + 1 + random.below(8) as u32);
+                let _ = allowed(space.discard_run(Run::new(gfn.0, end)));
+            }
             8 => pins.extend(allowed(space.pin::<FromDevice>(gfn, PinRequest::TRANSFER))),
             9 => reads.extend(allowed(space.pin::<ToDevice>(gfn, PinRequest::TRANSFER))),
             10 => drop(pins.pop()),

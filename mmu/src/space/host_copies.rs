@@ -69,21 +69,20 @@ impl<B: Backing> AddressSpace<B> {
         }
     }
 
-    /// Puts zeros in place of a page. What the space alone held it lets go.
-    pub(super) fn clear_by_host(
-        &self,
-        state: &mut State<B>,
-        cow: &Cow<'_, B>,
-        gfn: Gfn,
-    ) -> Result<(), SpaceError> {
+    /// Puts zeros in place of neighbours. What the space alone held it lets go.
+    pub(super) fn clear_by_host(&self, state: &mut State<B>, run: Run) -> Result<(), SpaceError> {
+        let Some(cow) = self.copier(state) else { return Ok(()) };
         // Zeros over zeros tear nothing apart.
-        let more = if state.zeros.contains(&gfn) { 0 } else { 2 };
+        let zeros = run.gfns().all(|gfn| state.zeros.contains(&gfn));
+        let more = if zeros { 0 } else { 2 };
         self.with_room(state, more, |state| {
-            cow.clear(&self.window, Run::one(gfn))?;
+            cow.clear(&self.window, run)?;
             state.mappings.charge(more);
-            state.zeros.insert(gfn);
-            if let Some(Mapped { layer, writable: true, .. }) = self.own(state, gfn) {
-                self.family.let_go(&self.family.layer(layer), Run::one(gfn), MAP);
+            for gfn in run.gfns() {
+                state.zeros.insert(gfn);
+                if let Some(Mapped { layer, writable: true, .. }) = self.own(state, gfn) {
+                    self.family.let_go(&self.family.layer(layer), Run::one(gfn), MAP);
+                }
             }
             Ok(())
         })

@@ -6,6 +6,8 @@ use crate::family::Family;
 use crate::rules::RuleSet;
 use crate::space::{FromDevice, PinRequest};
 
+mod runs;
+
 const PAGE: Gfn = Gfn(2);
 
 fn root() -> (Arc<Fake>, Arc<AddressSpace<Fake>>) {
