@@ -39,6 +39,10 @@ pub trait Device: Send + Sync {
     /// Fills `data` with the configuration space from `offset` on. What lies beyond stays as it is.
     fn read_config(&self, offset: u64, data: &mut [u8]);
 
+    /// The driver writes `data` at `offset` of the configuration space. Whether it may: where it may not,
+    /// nothing changes.
+    fn write_config(&self, offset: u64, data: &[u8]) -> bool;
+
     /// What wakes the device's thread when the driver has rung the doorbell of one of its queues. It
     /// does not block, and is rung at any time: by the transport in a state in which the driver may,
     /// and by a kernel that watches the register in every state and as often as the guest likes.

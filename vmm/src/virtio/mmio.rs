@@ -246,13 +246,16 @@ impl MmioDevice for Mmio {
     fn write(&self, offset: u64, data: &[u8]) -> Flow {
         let mut registers = self.registers.lock();
         let value = <[u8; 4]>::try_from(data).map(u32::from_le_bytes).ok();
-        // No device here has a configuration that a driver can write.
-        let offset = u32::try_from(offset).ok().filter(|offset| *offset < reg::VIRTIO_MMIO_CONFIG);
-        let done = match (offset, value) {
-            (Some(offset), Some(value)) if offset.is_multiple_of(4) => {
-                self.write_register(&mut registers, offset, value)
+        let done = match (offset.checked_sub(reg::VIRTIO_MMIO_CONFIG.into()), value) {
+            (Some(offset), _) => {
+                let aligned =
+                    matches!(data.len(), 1 | 2 | 4 | 8) && offset.is_multiple_of(data.len() as u64);
+                (aligned && self.device.write_config(offset, data)).then_some(())
             }
-            _ => None,
+            (None, Some(value)) if offset.is_multiple_of(4) => {
+                self.write_register(&mut registers, offset as u32, value)
+            }
+            (None, _) => None,
         };
         if done.is_none() {
             registers.counts.refused_writes += 1;

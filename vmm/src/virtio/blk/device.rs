@@ -86,6 +86,11 @@ where
         self.config.read(offset, data);
     }
 
+    /// Nothing in it is the driver's to write.
+    fn write_config(&self, _offset: u64, _data: &[u8]) -> bool {
+        false
+    }
+
     fn bell(&self, _queue: u16) -> &Arc<EventFd> {
         &self.bell
     }

@@ -12,6 +12,7 @@ struct Fake {
     signals: Arc<Signals>,
     bells: [Arc<EventFd>; 2],
     activated: Mutex<Vec<(u64, usize)>>,
+    written: Mutex<Vec<u8>>,
     resets: AtomicUsize,
 }
 
@@ -39,6 +40,14 @@ impl Device for Fake {
         if offset < 16 {
             data.fill(offset as u8);
         }
+    }
+
+    fn write_config(&self, offset: u64, data: &[u8]) -> bool {
+        let may = offset == 0x40;
+        if may {
+            self.written.lock().extend(data);
+        }
+        may
     }
 
     fn bell(&self, queue: u16) -> &Arc<EventFd> {
@@ -69,6 +78,7 @@ fn device() -> (Arc<Fake>, Mmio) {
         signals: Arc::new(Signals::new(Box::new(()))),
         bells: [0, 1].map(|_| Arc::new(EventFd::new(EFD_NONBLOCK).unwrap())),
         activated: Mutex::default(),
+        written: Mutex::default(),
         resets: AtomicUsize::new(0),
     });
     let mmio = Mmio::new(device.clone());
@@ -150,6 +160,20 @@ fn the_configuration_space_takes_aligned_accesses_of_its_fields_sizes() {
     mmio.read(0x2000, &mut data);
     mmio.write(u64::MAX - 3, &data);
     assert_eq!(data, [0xff; 4]);
+}
+
+#[test]
+fn what_a_device_lets_its_driver_write_reaches_it() {
+    let (fake, mmio) = device();
+    for (offset, data) in [(0x140, &[1, 2, 3, 4][..]), (0x140, &[5; 8]), (0x140, &[6])] {
+        mmio.write(offset, data);
+    }
+    assert_eq!(mmio.counts().refused_writes, 0);
+    for (offset, len) in [(0x100, 4), (0x141, 1), (0x140, 3), (0x140, 0), (0x140, 16), (0x13c, 8)] {
+        mmio.write(offset, &vec![9; len]);
+    }
+    assert_eq!(mmio.counts().refused_writes, 6);
+    assert_eq!(*fake.written.lock(), [1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6]);
 }
 
 #[test]

@@ -71,6 +71,11 @@ impl<M: GuestMemory + Send> Device for Net<M> {
         self.card.read(offset, data);
     }
 
+    /// Nothing in it is the driver's to write.
+    fn write_config(&self, _offset: u64, _data: &[u8]) -> bool {
+        false
+    }
+
     fn bell(&self, _queue: u16) -> &Arc<EventFd> {
         &self.bell
     }

@@ -57,6 +57,11 @@ impl<M: GuestMemory + Send, S: Entropy> Device for Rng<M, S> {
     /// There is no configuration space (section 5.4.4).
     fn read_config(&self, _offset: u64, _data: &mut [u8]) {}
 
+    /// Nothing in it is the driver's to write.
+    fn write_config(&self, _offset: u64, _data: &[u8]) -> bool {
+        false
+    }
+
     fn bell(&self, _queue: u16) -> &Arc<EventFd> {
         &self.bell
     }

@@ -80,6 +80,11 @@ impl<M: GuestMemory + Send> Device for Vsock<M> {
         }
     }
 
+    /// Nothing in it is the driver's to write.
+    fn write_config(&self, _offset: u64, _data: &[u8]) -> bool {
+        false
+    }
+
     fn bell(&self, _queue: u16) -> &Arc<EventFd> {
         &self.bell
     }
