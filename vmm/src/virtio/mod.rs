@@ -14,6 +14,7 @@
 //! has stopped it between two. The guest is hostile: whatever it writes into registers, rings and descriptors ends in a refused access, a
 //! request that fails, or DEVICE_NEEDS_RESET.
 
+pub mod balloon;
 pub mod blk;
 mod chain;
 mod device;
