@@ -81,6 +81,11 @@ pub(super) struct NetArgs {
     /// A source of random bytes for the guest (virtio-rng): those of this host's kernel.
     #[arg(long)]
     rng: bool,
+
+    /// A balloon in the guest (virtio-balloon): memory that it reports as free goes back to this host,
+    /// and `pincow balloon` takes more.
+    #[arg(long)]
+    balloon: bool,
 }
 
 impl NetArgs {
@@ -92,5 +97,10 @@ impl NetArgs {
     /// Whether the guest has a source of random bytes.
     pub(super) fn rng(&self) -> bool {
         self.rng
+    }
+
+    /// Whether the guest has a balloon.
+    pub(super) fn balloon(&self) -> bool {
+        self.balloon
     }
 }

@@ -53,7 +53,7 @@ use linux::LinuxArgs;
 /// this host's KVM could not run it. It is 128 too after `pincow stop --kill`.
 ///
 /// While it runs, `pincow ps` lists it, and `pincow fork`, `snapshot`, `spawn`, `pause`, `resume`,
-/// `stats` and `stop` work on it and its descendants, which are in the same process. The process
+/// `stats`, `balloon` and `stop` work on it and its descendants, which are in the same process. The process
 /// ends with the last of them, or all of them with Ctrl-C; its exit status is that of the first
 /// guest. Guests that were forked at the console of the embedded guest end with the first one.
 #[derive(clap::Args)]
@@ -134,6 +134,7 @@ pub(super) fn run(args: Args) -> Outcome {
         nets: args.nets.open()?,
         rng: args.nets.rng(),
         vsock: args.vsock.open()?,
+        balloon: args.nets.balloon(),
     };
     let memory_bytes = args.guest.memory.0;
     let (guest, asking) = match &linux {

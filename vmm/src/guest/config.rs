@@ -20,16 +20,25 @@ pub struct GuestConfig {
     pub nets: Vec<NetConfig>,
     /// Whether it has a source of random bytes, whose registers come after those.
     pub rng: bool,
-    /// Its sockets to the host, if it has any. Their registers come last.
+    /// Its sockets to the host, if it has any. Their registers come after those.
     pub vsock: Option<VsockConfig>,
+    /// Whether it has a balloon, which gives memory back that it does not need. Its registers come last.
+    pub balloon: bool,
 }
 
 impl Default for GuestConfig {
     /// One vCPU, serial output to nowhere, and no devices that have to be asked for.
     fn default() -> Self {
-        let inflight = Policy::default();
-        let (disks, nets) = (Vec::new(), Vec::new());
-        Self { vcpus: 1, serial: nowhere(), disks, inflight, nets, rng: false, vsock: None }
+        Self {
+            vcpus: 1,
+            serial: nowhere(),
+            disks: Vec::new(),
+            inflight: Policy::default(),
+            nets: Vec::new(),
+            rng: false,
+            vsock: None,
+            balloon: false,
+        }
     }
 }
 

@@ -24,12 +24,14 @@ use std::time::{Duration, Instant};
 
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::SpaceError;
+use pincow_mmu::gfn::PAGE_SIZE;
 use pincow_mmu::live::{self, LiveSpace};
 
 use crate::boot::linux::Linux;
 use crate::disk::{Disk, DiskError, PlannedFork, PlannedSnapshot};
 use crate::kvm::Host;
 use crate::machine::{GuestRam, Machine, MachineConfig, MachineState, ParkedAt};
+use crate::virtio::balloon::{BalloonCounts, Size};
 use crate::virtio::blk::BlkCounts;
 use crate::virtio::net::{Link, NetCounts};
 use crate::virtio::rng::RngCounts;
@@ -141,8 +143,8 @@ impl Guest {
     ) -> Result<Self, GuestError> {
         let realm = Realm::new(host, memory_bytes, sharing)?;
         let space = realm.root_space()?;
-        let GuestConfig { vcpus, serial, disks, inflight, nets, rng, vsock } = config;
-        let peripherals = PeripheralsConfig { nets, rng, vsock };
+        let GuestConfig { vcpus, serial, disks, inflight, nets, rng, vsock, balloon } = config;
+        let peripherals = PeripheralsConfig { nets, rng, vsock, balloon };
         let wanted = disks.len() + peripherals.count();
         if wanted > VIRTIO_DEVICES {
             return Err(GuestError::Devices { wanted });
@@ -280,6 +282,26 @@ impl Guest {
     /// [`PeripheralError::NoSockets`], and [`PeripheralError::Adopt`] where there are too many.
     pub fn adopt(&self, stream: UnixStream) -> Result<(), PeripheralError> {
         self.peripherals.adopt(stream)
+    }
+
+    /// Sets how much memory its balloon is to hold, in bytes. The guest gives that up when it gets to it,
+    /// or as much of it as it can. What [`Guest::balloon`] says then.
+    ///
+    /// # Errors
+    /// [`PeripheralError::NoBalloon`], and [`PeripheralError::BalloonSize`] for one that is not smaller
+    /// than the guest's memory.
+    pub fn set_balloon(&self, bytes: u64) -> Result<(Size, BalloonCounts), PeripheralError> {
+        let ram_bytes = self.machine.ram().len_bytes() as u64;
+        let pages = u32::try_from(bytes / PAGE_SIZE as u64).ok();
+        let fits = bytes < ram_bytes && bytes.is_multiple_of(PAGE_SIZE as u64);
+        let refused = PeripheralError::BalloonSize { bytes, ram_bytes };
+        self.peripherals.set_balloon(pages.filter(|_| fits).ok_or(refused)?)
+    }
+
+    /// How large its balloon is, and what that did so far, if it has one.
+    #[must_use]
+    pub fn balloon(&self) -> Option<(Size, BalloonCounts)> {
+        self.peripherals.balloon()
     }
 
     /// What its sockets to the host did so far, if it has any.

@@ -1,5 +1,5 @@
 //! The devices of a guest that have nothing in flight at a cut: network cards, the source of random
-//! bytes, and sockets to the host. Their registers come after those of the disks.
+//! bytes, sockets to the host, and a balloon. Their registers come after those of the disks.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -11,17 +11,20 @@ use super::config::{ChildNet, ChildVsock};
 use super::wiring::place;
 use crate::devices::Line;
 use crate::machine::BusDevice;
+use crate::virtio::balloon::{BalloonCounts, Size};
 use crate::virtio::net::{Link, Mac, NetCounts, NetRestoreError};
 use crate::virtio::rng::RngCounts;
 use crate::virtio::vsock::{Cid, HostSocket, VsockCounts, VsockRestoreError};
 use crate::virtio::{MmioError, QueueError, ReactorError};
 
+mod balloon;
 mod net;
 mod rng;
 #[cfg(test)]
 mod tests;
 mod vsock;
 
+use balloon::{GuestBalloon, ParkedBalloon, SavedBalloon};
 use net::{GuestNet, ParkedNet, SavedNet};
 use rng::{GuestRng, ParkedRng, SavedRng};
 use vsock::{GuestVsock, ParkedVsock, SavedVsock};
@@ -40,7 +43,10 @@ pub enum PeripheralError {
     Net(#[from] NetRestoreError),
     /// The saved queue of the source of random bytes does not fit.
     #[error("the saved source of random bytes cannot be restored: {0}")]
-    Rng(#[from] QueueError),
+    Rng(#[source] QueueError),
+    /// The saved queues of the balloon do not fit.
+    #[error("the saved balloon cannot be restored: {0}")]
+    Balloon(#[source] QueueError),
     /// The saved sockets to the host do not fit.
     #[error(transparent)]
     Vsock(#[from] VsockRestoreError),
@@ -64,6 +70,20 @@ pub enum PeripheralError {
     /// A program was not connected to the guest.
     #[error("connecting to the guest's vsock device: {0}")]
     Adopt(#[source] std::io::Error),
+    /// There is no balloon.
+    #[error("the guest has no balloon: boot it with one (pincow run --balloon)")]
+    NoBalloon,
+    /// A balloon cannot be as large as the guest.
+    #[error(
+        "a balloon of {bytes:#x} bytes, and the guest has {ram_bytes:#x}: let it be a multiple of 4 KiB, \
+         and smaller"
+    )]
+    BalloonSize {
+        /// What was asked for.
+        bytes: u64,
+        /// What the guest has.
+        ram_bytes: u64,
+    },
 }
 
 /// A network card for a guest that is booted.
@@ -87,6 +107,7 @@ pub(super) struct PeripheralsConfig {
     pub(super) nets: Vec<NetConfig>,
     pub(super) rng: bool,
     pub(super) vsock: Option<VsockConfig>,
+    pub(super) balloon: bool,
 }
 
 /// What a child has of its own.
@@ -97,7 +118,8 @@ pub(super) struct ChildPeripherals {
 
 impl PeripheralsConfig {
     pub(super) fn count(&self) -> usize {
-        self.nets.len() + usize::from(self.rng) + usize::from(self.vsock.is_some())
+        let others = [self.rng, self.vsock.is_some(), self.balloon];
+        self.nets.len() + others.into_iter().filter(|there| *there).count()
     }
 }
 
@@ -109,6 +131,7 @@ pub(super) struct Peripherals {
     nets: Vec<GuestNet>,
     rng: Option<GuestRng>,
     vsock: Option<GuestVsock>,
+    balloon: Option<GuestBalloon>,
 }
 
 /// The devices at a cut.
@@ -117,6 +140,7 @@ pub(super) struct SavedPeripherals {
     nets: Vec<SavedNet>,
     rng: Option<SavedRng>,
     vsock: Option<SavedVsock>,
+    balloon: Option<SavedBalloon>,
 }
 
 /// The devices are stopped while this lives.
@@ -124,6 +148,7 @@ pub(super) struct ParkedPeripherals<'a> {
     nets: Vec<ParkedNet<'a>>,
     rng: Option<ParkedRng<'a>>,
     vsock: Option<ParkedVsock<'a>>,
+    balloon: Option<ParkedBalloon<'a>>,
 }
 
 impl Peripherals {
@@ -133,12 +158,13 @@ impl Peripherals {
         space: &Arc<LiveSpace>,
         line: MakeLine<'_>,
     ) -> Result<Self, PeripheralError> {
-        let PeripheralsConfig { nets, rng, vsock } = config;
+        let PeripheralsConfig { nets, rng, vsock, balloon } = config;
         let net = |config| GuestNet::new(config, space, line()?);
         let nets = nets.into_iter().map(net).collect::<Result<_, _>>()?;
         let rng = rng.then(|| GuestRng::new(space, line()?)).transpose()?;
         let vsock = vsock.map(|config| GuestVsock::new(config, space, line()?)).transpose()?;
-        Ok(Self { nets, rng, vsock })
+        let balloon = balloon.then(|| GuestBalloon::new(space, line()?)).transpose()?;
+        Ok(Self { nets, rng, vsock, balloon })
     }
 
     /// The devices that `saved` describes, with what the child has of its own.
@@ -163,7 +189,10 @@ impl Peripherals {
         let rng = saved.rng.as_ref().map(rng).transpose()?;
         let own_vsock = own_vsock.unwrap_or_default();
         let vsock = |saved| GuestVsock::restore(saved, own_vsock, space, line()?);
-        Ok(Self { nets, rng, vsock: saved.vsock.as_ref().map(vsock).transpose()? })
+        let vsock = saved.vsock.as_ref().map(vsock).transpose()?;
+        let balloon = |saved| GuestBalloon::restore(saved, space, line()?);
+        let balloon = saved.balloon.as_ref().map(balloon).transpose()?;
+        Ok(Self { nets, rng, vsock, balloon })
     }
 
     /// What the machine's bus gets, beginning with device number `first`.
@@ -171,17 +200,16 @@ impl Peripherals {
         let nets = self.nets.iter().map(GuestNet::socket);
         let rng = self.rng.as_ref().map(GuestRng::socket);
         let sockets = nets.chain(rng).chain(self.vsock.as_ref().map(GuestVsock::socket));
-        sockets
-            .zip(first..)
-            .map(|((registers, line), index)| place(index, registers, line))
-            .collect()
+        let all = sockets.chain(self.balloon.as_ref().map(GuestBalloon::socket));
+        all.zip(first..).map(|((registers, line), index)| place(index, registers, line)).collect()
     }
 
     /// Stops the devices, each between two frames, requests or packets.
     pub(super) fn park(&self) -> ParkedPeripherals<'_> {
         let nets = self.nets.iter().map(GuestNet::park).collect();
         let vsock = self.vsock.as_ref().map(GuestVsock::park);
-        ParkedPeripherals { nets, rng: self.rng.as_ref().map(GuestRng::park), vsock }
+        let balloon = self.balloon.as_ref().map(GuestBalloon::park);
+        ParkedPeripherals { nets, rng: self.rng.as_ref().map(GuestRng::park), vsock, balloon }
     }
 
     /// Plugs a card into `link`, or into nothing.
@@ -208,6 +236,18 @@ impl Peripherals {
         vsock.adopt(stream).map_err(PeripheralError::Adopt)
     }
 
+    /// Sets how many pages the balloon is to hold. What [`Self::balloon`] says then.
+    pub(super) fn set_balloon(&self, pages: u32) -> Result<(Size, BalloonCounts), PeripheralError> {
+        let balloon = self.balloon.as_ref().ok_or(PeripheralError::NoBalloon)?;
+        balloon.set_target(pages);
+        Ok(balloon.size_and_counts())
+    }
+
+    /// How large the balloon is, and what it did so far, if there is one.
+    pub(super) fn balloon(&self) -> Option<(Size, BalloonCounts)> {
+        self.balloon.as_ref().map(GuestBalloon::size_and_counts)
+    }
+
     /// What the sockets to the host did so far, if there are any.
     pub(super) fn vsock_counts(&self) -> Option<VsockCounts> {
         self.vsock.as_ref().map(GuestVsock::counts)
@@ -219,6 +259,7 @@ impl ParkedPeripherals<'_> {
     pub(super) fn save(&self) -> SavedPeripherals {
         let nets = self.nets.iter().map(ParkedNet::save).collect();
         let vsock = self.vsock.as_ref().map(ParkedVsock::save);
-        SavedPeripherals { nets, rng: self.rng.as_ref().map(ParkedRng::save), vsock }
+        let balloon = self.balloon.as_ref().map(ParkedBalloon::save);
+        SavedPeripherals { nets, rng: self.rng.as_ref().map(ParkedRng::save), vsock, balloon }
     }
 }

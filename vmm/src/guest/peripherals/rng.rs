@@ -53,7 +53,8 @@ impl GuestRng {
         let SavedRng { registers, worker } = saved;
         let signals = Arc::new(Signals::restore(registers.signals, Box::new(line.clone())));
         let memory = space.window().guest_memory();
-        let worker = RngWorker::restore(memory, HostEntropy, Arc::clone(&signals), worker)?;
+        let worker = RngWorker::restore(memory, HostEntropy, Arc::clone(&signals), worker)
+            .map_err(PeripheralError::Rng)?;
         let device = Arc::new(Rng::new(worker, signals)?);
         let registers = Arc::new(Mmio::restore(registers, device.clone())?);
         device.signals().raise_again();

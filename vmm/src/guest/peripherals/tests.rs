@@ -19,6 +19,7 @@ use crate::payload::PAYLOAD;
 use crate::virtio::net::{Frames, HEADER_LEN, QUEUE_SIZE};
 use crate::virtio::test_driver::{self, Ring, write32};
 
+mod balloon;
 mod cards;
 mod random_bytes;
 mod sockets;
