@@ -1,5 +1,5 @@
 //! Running guests under the control of other processes: `pincow ps`, `fork`, `pause`, `resume`, `snapshot`, `spawn`,
-//! `stats` and `stop`, on a `pincow run` whose guest keeps its disk busy and verifies it.
+//! `stats`, `balloon` and `stop`, on a `pincow run` whose guest keeps its disk busy and verifies it.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -219,6 +219,39 @@ fn a_run_without_a_socket_is_not_listed() {
     let Some(mut bench) = Bench::with(&["--control", "none"]) else { return };
     assert!(!bench.socket().exists() && bench.processes().is_empty());
     bench.end(0);
+}
+
+/// The embedded guest has no driver for it, so that no more than what the host wants ever changes.
+#[test]
+fn a_balloon_is_told_its_size_and_a_child_has_one_of_its_own() {
+    let Some(mut bench) = Bench::with(&["--balloon"]) else { return };
+    let name = bench.name(1);
+    let size = |guest: &str| {
+        let stats = &bench.json(&["stats", guest])[0]["balloon"];
+        (number(stats, "target_bytes"), number(stats, "actual_bytes"))
+    };
+    let ran = bench.pincow(&["balloon", &name, "16M", "--wait", "0", "--json"]).run();
+    let told = ran.json();
+    assert_eq!((&told["done"], &told["name"]), (&false.into(), &name.as_str().into()));
+    assert_eq!(ran.status, Some(1));
+    assert_eq!((number(&told, "target_bytes"), number(&told, "actual_bytes")), (16 << 20, 0));
+    let child = bench.json(&["fork", &name])[0]["name"].as_str().unwrap().to_owned();
+    let ran = bench.pincow(&["balloon", &child, "0"]).run();
+    assert_eq!(ran.status, Some(0), "it is empty: {}", ran.stderr);
+    assert!(ran.stdout.contains("holds 0 B, and is to hold 0 B"), "{}", ran.stdout);
+    assert_eq!([&name, &child].map(|guest| size(guest)), [(16 << 20, 0), (0, 0)]);
+    for wrong in ["1G", "64M", "4097"] {
+        bench.refused(&["balloon", &name, wrong], &["a multiple of 4 KiB", "0x4000000"]);
+    }
+    bench.refused(&["balloon", &name, "much"], &["`much` is not a size"]);
+    bench.refused(&["balloon", "7", "16M"], &["there is no guest 7"]);
+    bench.json(&["stop", "--kill", &child]);
+    bench.refused(&["balloon", &child, "16M"], &["2 has ended"]);
+    assert_eq!(size(&name), (16 << 20, 0), "nothing of this has changed it");
+    bench.end(0);
+    let Some(mut without) = Bench::new() else { return };
+    without.refused(&["balloon", "1", "16M"], &["no balloon", "--balloon"]);
+    without.end(0);
 }
 
 /// Connections that say nothing while others work.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod agent_args;
+mod balloon;
 mod bench;
 mod copy;
 mod demo;
@@ -71,6 +72,7 @@ enum Command {
     Spawn(spawn::Args),
     Stop(stop::Args),
     Stats(stats::Args),
+    Balloon(balloon::Args),
     Exec(exec::Args),
     Copy(copy::Args),
     Demo(demo::Args),
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Spawn(args) => spawn::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Balloon(args) => balloon::run(&args),
         Command::Exec(args) => Ok(exec::run(args)),
         Command::Copy(args) => copy::run(args),
         Command::Demo(args) => demo::run(&args),

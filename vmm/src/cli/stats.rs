@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::Outcome;
+use super::memory_size::rounded;
 use super::output::Output;
 use super::ps::Columns;
 use super::remote::{Remote, Target, unexpected};
-use crate::control::{DiskStats, GuestStats, Request, Response};
+use crate::control::{BalloonStats, DiskStats, GuestStats, Request, Response};
 
 /// Print what a running guest and its devices did so far.
 ///
@@ -79,6 +80,21 @@ fn write(to: &mut dyn Write, remote: &Remote, stats: &GuestStats) -> io::Result<
             to,
             "rng      {} requests, {} bytes; {} malformed",
             rng.requests, rng.bytes, rng.malformed
+        )?;
+    }
+    if let Some(BalloonStats { target_bytes, actual_bytes, counts }) = stats.balloon {
+        let bytes = |pages: u64| rounded(pages << 12);
+        writeln!(
+            to,
+            "balloon  {} of {}; {} inflated, {} deflated, {} reported free; {} given back, {} kept; {} malformed",
+            rounded(actual_bytes),
+            rounded(target_bytes),
+            bytes(counts.inflated),
+            bytes(counts.deflated),
+            bytes(counts.reported),
+            bytes(counts.discarded),
+            bytes(counts.kept),
+            counts.malformed
         )?;
     }
     let family = &stats.family;

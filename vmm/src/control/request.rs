@@ -64,6 +64,13 @@ pub enum Request {
         /// Which.
         id: u32,
     },
+    /// Set how much memory a guest's balloon is to hold. The guest gives that up when it gets to it.
+    Balloon {
+        /// Which.
+        id: u32,
+        /// How much, in bytes: a multiple of 4096 that is smaller than the guest's memory.
+        bytes: u64,
+    },
     /// What a guest and its devices did so far. Of a guest that has ended, it is what it did in its life.
     Stats {
         /// Which.

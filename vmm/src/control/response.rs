@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guest::Cut;
 use crate::machine::{GenerationId, Stopped};
+use crate::virtio::balloon::{BalloonCounts, Size};
 use crate::virtio::blk::BlkCounts;
 use crate::virtio::net::NetCounts;
 use crate::virtio::rng::RngCounts;
@@ -34,6 +35,13 @@ pub enum Response {
     Connected {
         /// Which guest.
         id: u32,
+    },
+    /// The balloon of a guest.
+    Balloon {
+        /// Which.
+        id: u32,
+        /// Its balloon, now.
+        balloon: BalloonStats,
     },
     /// What a guest did so far.
     Stats(Box<GuestStats>),
@@ -198,8 +206,28 @@ pub struct GuestStats {
     pub nets: Vec<NetCounts>,
     /// Its source of random bytes, if it has one.
     pub rng: Option<RngCounts>,
+    /// Its balloon, if it has one.
+    pub balloon: Option<BalloonStats>,
     /// What happened to the frames of the guest and of all its relatives.
     pub family: Counts,
+}
+
+/// A balloon, and what it did so far, for this guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalloonStats {
+    /// How much it is to hold, in bytes.
+    pub target_bytes: u64,
+    /// How much it holds by what the guest says, in bytes.
+    pub actual_bytes: u64,
+    /// Counts since the guest was made.
+    pub counts: BalloonCounts,
+}
+
+impl BalloonStats {
+    pub(super) fn of((size, counts): (Size, BalloonCounts)) -> Self {
+        let bytes = |pages: u32| u64::from(pages) << 12;
+        Self { target_bytes: bytes(size.target), actual_bytes: bytes(size.actual), counts }
+    }
 }
 
 /// What a disk did so far, for this guest.

@@ -5,7 +5,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::control::{ControlError, DiskStats, Frames, GuestInfo, GuestState, GuestStats};
+use crate::control::{
+    BalloonStats, ControlError, DiskStats, Frames, GuestInfo, GuestState, GuestStats,
+};
 use crate::guest::Guest;
 use crate::machine::Stopped;
 
@@ -176,7 +178,7 @@ impl Member {
         let guest = self.info_of(living, state);
         let Some(living) = living else {
             let (disks, nets, family) = (Vec::new(), Vec::new(), Default::default());
-            return GuestStats { guest, disks, nets, rng: None, family };
+            return GuestStats { guest, disks, nets, rng: None, balloon: None, family };
         };
         let in_flight = living.disks_in_flight().into_iter();
         let disk = |(disk, counts): (crate::guest::InFlight, _)| DiskStats {
@@ -189,6 +191,7 @@ impl Member {
             disks: in_flight.zip(living.disk_counts()).map(disk).collect(),
             nets: living.net_counts(),
             rng: living.rng_counts(),
+            balloon: living.balloon().map(BalloonStats::of),
             family: living.realm().counts(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ControlError, GuestState, Process, Request, Response};
+use super::{BalloonStats, ControlError, GuestState, Process, Request, Response};
 use crate::guest::{Guest, PeripheralError, Realm};
 
 mod ask;
@@ -98,6 +98,7 @@ impl Session {
             Request::Spawn { id, own } => self.spawn(id, &own).map(Response::Made),
             Request::Stop { id, kill } => self.stop(id, kill).map(Response::Stopping),
             Request::Connect { id } => self.connectable(id),
+            Request::Balloon { id, bytes } => self.balloon(id, bytes),
             Request::Stats { id } => Ok(Response::Stats(Box::new(self.member(id)?.stats()))),
         }
     }
@@ -213,6 +214,14 @@ impl Session {
             Some(_) => Ok(Response::Connected { id }),
             None => Err(living.refused(PeripheralError::NoSockets)),
         }
+    }
+
+    fn balloon(&self, id: u32, bytes: u64) -> Result<Response, ControlError> {
+        let member = self.member(id)?;
+        let living = member.operate()?;
+        let set = living.guest.set_balloon(bytes);
+        let balloon = set.map(BalloonStats::of).map_err(|error| living.refused(error))?;
+        Ok(Response::Balloon { id, balloon })
     }
 
     fn resume(&self, id: u32) -> Result<Response, ControlError> {

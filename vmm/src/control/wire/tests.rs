@@ -103,6 +103,7 @@ fn answers_survive_the_way_back() {
         disks: vec![DiskStats { transfers_in_flight: 9, ..DiskStats::default() }],
         nets: vec![Default::default()],
         rng: Some(Default::default()),
+        balloon: Some(Default::default()),
         family: Default::default(),
     };
     let ended = Some(Stopped::Killed);
