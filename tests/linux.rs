@@ -4,6 +4,7 @@
 
 mod linux {
     pub(crate) mod agent;
+    pub(crate) mod balloon;
     pub(crate) mod boot;
     pub(crate) mod console;
     pub(crate) mod control;
