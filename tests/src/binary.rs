@@ -69,9 +69,14 @@ impl Pincow {
     pub fn run(mut self) -> Ran {
         let input = std::mem::take(&mut self.input);
         let Started { mut child, temporary } = self.start();
-        // A program that ends without reading is none of the tests' business here.
-        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        let mut to = child.stdin.take().expect("a pipe");
+        // Beside reading: a program may answer before it has read all, and waits for us then.
+        let writer = std::thread::spawn(move || {
+            // A program that ends without reading is none of the tests' business here.
+            let _ = to.write_all(input.as_bytes());
+        });
         let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+        writer.join().expect("writing does not panic");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         let left_behind = entries(temporary.path());
         Ran { status: status.code(), stdout: text(stdout), stderr: text(stderr), left_behind }
