@@ -5,22 +5,21 @@ readonly L1_DIED=70
 # How long L1 may show no sign of life; also at its start.
 readonly SILENT_SECONDS=90
 
-# EPYC-v3 has what kvm_amd asks for; SVM and NPT are QEMU's own emulation, so no /dev/kvm is needed. That
-# emulation has faults, in QEMU 7.2 and 10.0 alike, and they depend on $threads:
+# EPYC-v3 has what kvm_amd asks for; SVM and NPT are QEMU's own emulation, so no /dev/kvm is needed.
 #
-# - `multi`, a thread for each CPU of L1: after some minutes, and sooner on a busy machine, L1 takes an
-#   interrupt right behind a VMRUN, where hardware takes none (GIF is 0) and the GS base is still the guest's.
-#   Then its kernel takes page faults in exc_page_fault until its stack is full, or a guest goes on at an
-#   address of L1's and has a triple fault or hangs.
-# - `single`, one thread that runs all CPUs in turn: none of that was seen, but Linux guests stand still for
-#   ever while L1 idles, in most runs; guests without interrupts do not. And nothing that depends on
-#   two CPUs at the same time happens often.
+# L1 has one CPU more than it is asked for, and starts its command on all but the first (tests/l1/start), since in
+# QEMU that one must not run guests: each load of x87 state, on any CPU, takes IGNNE back from the first
+# (cpu_clear_ignne, target/i386/tcg/sysemu/fpu_helper.c), by reading and writing the whole word where its GIF is,
+# too, and whether it uses nested paging. A CLGI, STGI, VMRUN or #VMEXIT of the first CPU in between is undone by
+# half. Then L1 takes interrupts right behind a VMRUN, with the guest's GS base, until its stack is full; or none
+# ever again; or a guest goes on at an address of L1's. So it was seen in QEMU 7.2 and 10.0.
 #
-# With `nohz=off highres=off` the timer of the local APIC is periodic: an interrupt that gets lost is raised
-# again by the next one.
+# With `nohz=off highres=off` the timer of the local APIC is periodic, so that an interrupt that gets lost is
+# raised again by the next one: QEMU also asks for virtual interrupts without the lock that others
+# are sent under (helper_vmrun).
 qemu() {
-    timeout --foreground "$limit" qemu-system-x86_64 \
-        -accel "tcg,thread=$threads,tb-size=512" -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$cpus" \
+    timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
+        -accel tcg,thread=multi,tb-size=512 -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$((cpus + 1))" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
         -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off' \
         -nodefaults -no-user-config -display none -no-reboot \

@@ -1,7 +1,7 @@
-# What became of each test, in all L1s that ran it. Sourced by tests/npt.
+# What became of each test, in both L1s when there were two. Sourced by tests/npt.
 
-# A line for each test that came to an end: its binary, its name, and ok, ignored, or how often it FAILED. A
-# test that passed once has passed.
+# A line for each test that came to an end: its binary, its name, and ok, ignored or FAILED. A test that passed
+# once has passed.
 outcomes() {
     awk '
         /^     Running / { binary = $2 }
@@ -13,13 +13,9 @@ outcomes() {
             sub(/^.* \.\.\. /, "", outcome)
             sub(/[^A-Za-z].*$/, "", outcome)
             key = binary "\t" test
-            if (outcome == "FAILED") failures[key]++
-            else last[key] = outcome
+            if (!(key in last) || outcome != "FAILED") last[key] = outcome
         }
-        END {
-            for (key in last) print key "\t" last[key]
-            for (key in failures) if (!(key in last)) print key "\tFAILED\t" failures[key]
-        }' "$TARGET"/tests-[123].log
+        END { for (key in last) print key "\t" last[key] }' "$TARGET/tests.log"
 }
 
 # The tests of a binary that need not run again.
@@ -44,40 +40,28 @@ binaries_left() {
 
 # What the tests that failed printed, and the end of what an L1 said that died.
 show_failures() {
-    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET"/tests-[123].log
+    sed -n '/^failures:$/,/^test result:/p; /^==> /,/^== /p' "$TARGET/tests.log"
 }
 
-# The tests that FAILED three times, or that did not end although their L1 lived.
-failed_of() {
-    if is_at_once "$1"; then
-        outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $4 > 2 { print $2 }'
-    else
-        left_of "$1"
-    fi
+# Leaves out what tests printed that passed, but for what they skipped.
+without_talk() {
+    sed -u '/^successes:$/,/^failures:$\|^test result:/{/^skipped: \|^failures:$\|^test result:/!d}'
 }
 
-# Ends with a line that counts, as tests/run does. Skipped are tests that a debug build leaves out, those that said
-# that there was nothing to test, and those that no L1 lived to see the end of. Fails when a test failed,
-# or none ran.
+# Ends with a line that counts, as tests/run does. Skipped are tests that a debug build leaves out, and those that
+# said that there was nothing to test. Fails when a test did not pass, or none ran.
 count_tests() {
-    local name ok ignored empty bad=0 unseen=0 failed left
+    local name ok ignored empty bad=0 left
     for name; do
-        failed=$(failed_of "$name")
-        left=$(comm -23 <(left_of "$name") <(sort <<<"$failed"))
-        if [ -n "$failed" ]; then
-            say "$name: these failed:"
-            sed 's/^/    /' <<<"$failed" >&2
-            bad=$((bad + $(wc -l <<<"$failed")))
-        fi
-        if [ -n "$left" ]; then
-            say "SKIPPED: $name: no L1 lived to see these to a good end or a bad one:"
-            sed 's/^/    /' <<<"$left" >&2
-            unseen=$((unseen + $(wc -l <<<"$left")))
-        fi
+        left=$(left_of "$name")
+        [ -n "$left" ] || continue
+        say "$name: these did not pass:"
+        sed 's/^/    /' <<<"$left" >&2
+        bad=$((bad + $(wc -l <<<"$left")))
     done
     ok=$(outcomes | grep -c 'ok$') || true
     ignored=$(outcomes | grep -c 'ignored$') || true
-    empty=$(cat "$TARGET"/tests-[123].log | grep -c '^skipped: ') || true
-    printf '%d passed, %d failed, %d skipped\n' "$((ok - empty))" "$bad" "$((ignored + empty + unseen))"
+    empty=$(grep -c '^skipped: ' "$TARGET/tests.log") || true
+    printf '%d passed, %d failed, %d skipped\n' "$((ok - empty))" "$bad" "$((ignored + empty))"
     [ "$bad" = 0 ] && [ "$ok" != 0 ]
 }

@@ -47,7 +47,7 @@ fn freed_memory_goes_back_to_the_host_and_a_fork_right_afterwards_is_right() {
     println!("{} MiB, then {} MiB", full / MIB, resident(&parent) / MIB);
 
     // More goes back meanwhile, and each side takes what it has given.
-    ask(&parent, &format!("{FILL}; (sleep 1; rm /tmp/a; {FILL}) &"));
+    ask(&parent, &format!("{FILL}; (sleep 1; rm /tmp/a; {FILL}) & true"));
     ask(&parent, "sleep 2");
     let child = fork(&parent.0);
     let grandchild = fork(&child.0);
