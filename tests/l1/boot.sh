@@ -21,7 +21,7 @@ qemu() {
     timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
         -accel tcg,thread=multi,tb-size=512 -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$((cpus + 1))" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
-        -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off' \
+        -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off tsc=reliable' \
         -nodefaults -no-user-config -display none -no-reboot \
         -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe" \
         -chardev "file,id=console,path=$L1/console.log" -serial chardev:console \
