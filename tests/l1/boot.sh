@@ -17,13 +17,15 @@ readonly SILENT_SECONDS=90
 # With `nohz=off highres=off` the timer of the local APIC is periodic, so that an interrupt that gets lost is
 # raised again by the next one: QEMU also asks for virtual interrupts without the lock that others
 # are sent under (helper_vmrun).
+#
+# `werror=report`: when this machine has no room left for what L1 writes, L1 is told so. QEMU would stop it otherwise.
 qemu() {
     timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
         -accel tcg,thread=multi,tb-size=512 -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$((cpus + 1))" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
         -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off tsc=reliable' \
         -nodefaults -no-user-config -display none -no-reboot \
-        -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe" \
+        -drive "file=$L1/disk.img,format=raw,if=virtio,cache=unsafe,werror=report" \
         -chardev "file,id=console,path=$L1/console.log" -serial chardev:console \
         -device virtio-serial-pci "$@" \
         -pidfile "$L1/pid" \
