@@ -20,7 +20,7 @@ readonly SILENT_SECONDS=90
 #
 # `werror=report`: when this machine has no room left for what L1 writes, L1 is told so. QEMU would stop it otherwise.
 qemu() {
-    timeout --foreground "$LIMIT_SECONDS" qemu-system-x86_64 \
+    timeout --foreground "$LIMIT_SECONDS" "${QEMU[@]}" \
         -accel tcg,thread=multi,tb-size=512 -M q35 -cpu EPYC-v3,+svm,+npt -m "$memory" -smp "$((cpus + 1))" \
         -kernel "$L1/vmlinuz" -initrd "$L1/initramfs.cpio" \
         -append 'console=ttyS0 panic=-1 reboot=t mitigations=off nokaslr nohz=off highres=off tsc=reliable' \
