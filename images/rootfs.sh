@@ -86,7 +86,7 @@ add_busybox() {
 
 add_session() {
     mkdir -p "$1/etc/pincow"
-    install -m 755 images/guest/{agent,setup,session,stop,words,selftest} "$1/etc/pincow"
+    install -m 755 images/guest/{agent,log,selftest,session,setup,stop,words,workload} "$1/etc/pincow"
     install -m 755 "$(static_agent)" "$1/usr/bin/pincow-agent"
     install -m 644 images/guest/inittab "$1/etc/inittab"
 }
