@@ -17,6 +17,8 @@ use pincow_vmm::guest::BackingKind;
 
 #[path = "linux/console.rs"]
 mod console;
+#[path = "load/control.rs"]
+mod control;
 #[path = "load/disks.rs"]
 mod disks;
 #[path = "load/family.rs"]
@@ -36,6 +38,9 @@ mod verdict;
 
 use lab::Lab;
 use storm::{Fate, storm};
+
+/// Guests of the control, of which one must be seen to go wrong.
+const CONTROLS: usize = 4;
 
 /// One test has the processors at a time: a guest that gets too little of one logs a stall.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -91,4 +96,12 @@ fn a_family_that_is_killed_leaves_clean_disks() {
     }
     let name = "a_family_that_is_killed_leaves_clean_disks";
     killed::kill_one(&lab, name, &mut Random::new(seed()));
+}
+
+#[test]
+fn control_pins_that_are_ignored_are_seen() {
+    let Some((lab, _alone)) = lab() else { return };
+    let mut random = Random::new(seed());
+    let seen = (0..CONTROLS).find_map(|_| control::what_is_seen(&lab, &mut random));
+    println!("{}", seen.unwrap_or_else(|| panic!("{CONTROLS} guests have seen nothing")));
 }

@@ -28,7 +28,7 @@ pub(crate) fn work_file(folder: &Path) -> PathBuf {
 }
 
 /// The root, which is only read, and a disk to work on that ends with its guest.
-pub(crate) fn temporary(lab: &Lab, folder: &Path, pace: Pace) -> Vec<DiskConfig> {
+pub(crate) fn temporary(lab: &Lab, folder: &Path, pace: &Pace) -> Vec<DiskConfig> {
     let options =
         DiskOptions { direct: true, scratch: Some(folder.to_owned()), ..DiskOptions::default() };
     let root = Disk::open_raw(&root(lab), true, options.clone());
@@ -37,7 +37,7 @@ pub(crate) fn temporary(lab: &Lab, folder: &Path, pace: Pace) -> Vec<DiskConfig>
 }
 
 /// Both disks are read and written past the page cache; the one that is worked on takes its time.
-pub(crate) fn configs([root, work]: [Disk; 2], pace: Pace) -> Vec<DiskConfig> {
+pub(crate) fn configs([root, work]: [Disk; 2], pace: &Pace) -> Vec<DiskConfig> {
     let config = |disk, engine| {
         // Small transfers are as good as large ones.
         let options = BlkOptions { physical_block_exponent: 0, ..BlkOptions::default() };

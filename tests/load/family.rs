@@ -7,7 +7,7 @@ use std::time::Duration;
 use pincow_tests::Pincow;
 use pincow_vmm::boot::linux::layout::GENERATION_ID;
 use pincow_vmm::control::session::FIRST;
-use pincow_vmm::control::{Asking, ControlError, Made, Server, Session};
+use pincow_vmm::control::{Asking, ControlError, Made, Request, Server, Session};
 use pincow_vmm::guest::{DiskConfig, Guest, GuestConfig, Sharing};
 use tempfile::TempDir;
 
@@ -36,6 +36,7 @@ pub(crate) struct Family {
     session: Arc<Session>,
     _server: Server,
     socket: PathBuf,
+    pub(crate) pace: Pace,
     /// What has no name on the disks of its guests is here.
     _folder: TempDir,
 }
@@ -45,8 +46,8 @@ impl Family {
     pub(crate) fn new(lab: &Lab, sharing: Sharing) -> (Self, Side) {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let pace = Pace::new(LONGEST);
-        let disks = disks::temporary(lab, folder.path(), pace);
-        Self::with(lab, sharing, folder, disks, "ro")
+        let disks = disks::temporary(lab, folder.path(), &pace);
+        Self::with(lab, sharing, folder, (disks, pace), "ro")
     }
 
     /// The same with other disks, whose root is mounted as `access` says.
@@ -54,7 +55,7 @@ impl Family {
         lab: &Lab,
         sharing: Sharing,
         folder: TempDir,
-        disks: Vec<DiskConfig>,
+        (disks, pace): (Vec<DiskConfig>, Pace),
         access: &str,
     ) -> (Self, Side) {
         let console = Console::default();
@@ -70,7 +71,7 @@ impl Family {
         session.start().unwrap_or_else(|error| panic!("{error}"));
         let root = Side::new(FIRST, session.guest(FIRST).expect("it lives"), console);
         root.console.wait_for("workload: begun", 0);
-        (Self { session, _server: server, socket, _folder: folder }, root)
+        (Self { session, _server: server, socket, pace, _folder: folder }, root)
     }
 
     /// A child of `parent`. Both go on at once.
@@ -82,6 +83,13 @@ impl Family {
         let child = self.session.guest(made.id).expect("it lives");
         println!("{} is forked from {}: {made:?}", made.id, parent.id);
         Ok((Side::new(made.id, child, console), made))
+    }
+
+    /// Keeps what the guest is now.
+    pub(crate) fn snapshot(&self, side: &Side) -> Result<(), ControlError> {
+        let made = self.session.execute(Request::Snapshot { id: side.id })?;
+        println!("a snapshot of {}: {made:?}", side.id);
+        Ok(())
     }
 
     /// `pincow stop --kill`. Returns how many transfers of the guest's disks were in flight.

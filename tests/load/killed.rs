@@ -48,7 +48,7 @@ pub(crate) fn work_until_killed(lab: &Lab, folder: &Path) {
         Disk::open(&folder.join(name), false, options).unwrap_or_else(|error| panic!("{error}"))
     };
     let pace = Pace::new(LONGEST);
-    let disks = disks::configs(OVERLAYS.map(open), pace);
+    let disks = (disks::configs(OVERLAYS.map(open), &pace), pace);
     let own = TempDir::new_in(folder).expect("a folder");
     let (family, parent) = Family::with(lab, RuleSet::default().into(), own, disks, "rw");
     let (mut random, mut children) = (Random::new(1), VecDeque::new());

@@ -7,31 +7,44 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pincow_mmu::scenario::Random;
 use pincow_vmm::guest::MakeEngine;
-use pincow_vmm::io::{Completion, Engine, Held, Refused, Transfer, Uring, UringError};
+use pincow_vmm::io::{Completion, Engine, Held, Kind, Refused, Transfer, Uring, UringError};
 
-/// How long the transfers of a disk take at most.
-#[derive(Clone, Copy)]
+/// How long the writes and the reads of a family take at most, in microseconds.
+#[derive(Clone)]
 pub(crate) struct Pace {
-    longest_us: u64,
+    write_us: u64,
+    read_us: Arc<AtomicU64>,
 }
 
 impl Pace {
     pub(crate) fn new(longest: Duration) -> Self {
-        Self { longest_us: longest.as_micros().try_into().expect("a short time") }
+        let write_us = microseconds(longest);
+        Self { write_us, read_us: Arc::new(write_us.into()) }
+    }
+
+    /// How long reads take at most from now on, for all guests of the family.
+    pub(crate) fn slow_reads(&self, longest: Duration) {
+        self.read_us.store(microseconds(longest), Ordering::Relaxed);
     }
 
     /// io_uring, with transfers that begin late.
-    pub(crate) fn engine(self) -> MakeEngine {
+    pub(crate) fn engine(&self) -> MakeEngine {
+        let pace = self.clone();
         Arc::new(move |entries| {
             let failed = |source| UringError { operation: "eventfd", entries, source };
             let held = Held::new(Uring::new(entries)?).map_err(failed)?;
-            Ok(Box::new(Uneven { held, pace: self, random: Random::new(1) }))
+            Ok(Box::new(Uneven { held, pace: pace.clone(), random: Random::new(1) }))
         })
     }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    time.as_micros().try_into().expect("a short time")
 }
 
 struct Uneven {
@@ -42,8 +55,11 @@ struct Uneven {
 
 impl Engine for Uneven {
     fn submit(&mut self, transfer: Transfer) -> Result<(), Refused> {
-        let delay_us = self.random.below(self.pace.longest_us);
-        self.held.control().delay(Duration::from_micros(delay_us));
+        let longest_us = match transfer.kind {
+            Kind::Read => self.pace.read_us.load(Ordering::Relaxed),
+            _ => self.pace.write_us,
+        };
+        self.held.control().delay(Duration::from_micros(self.random.below(longest_us)));
         self.held.submit(transfer)
     }
 

@@ -9,7 +9,7 @@ use pincow_vmm::machine::Stopped;
 
 use super::console::{Console, LONG, type_line};
 use super::disks;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, WRONG};
 
 /// A guest's clock may be so many seconds off.
 const CLOCK_SECONDS: u64 = 2;
@@ -50,6 +50,7 @@ impl Side {
         self.guest.machine().stop();
         findings.extend(self.guest.disks().filter_map(disks::check));
         let said = self.console.text();
+        findings.extend(said.lines().filter(|line| line.starts_with(WRONG)).map(str::to_owned));
         let verdict = Verdict::find(&said);
         if let Some(verdict) = &verdict {
             findings.extend(verdict.findings());

@@ -1,5 +1,8 @@
 //! What a guest says of its own work, in the last lines of `images/guest/workload`.
 
+/// What fio says of a block that is not what it wrote, at once. It may be long before it ends then.
+pub(crate) const WRONG: &str = "verify: ";
+
 /// The lines of the workload, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
