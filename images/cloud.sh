@@ -30,13 +30,7 @@ build_cloud() {
 }
 
 cloud_initramfs() {
-    local modules=$1/lib/modules/$2 root=$WORK/initramfs busybox module name files=()
-    mkdir -p "$root"/{bin,dev,etc/pincow,proc,sys,root,modules,tmp}
-    busybox=$(static_busybox)
-    cp "$busybox" "$root/bin/busybox"
-    install -m 755 images/guest/init "$root/init"
-    install -m 755 images/guest/{agent,session,words} "$root/etc/pincow"
-    install -m 755 "$(static_agent)" "$root/bin/pincow-agent"
+    local modules=$1/lib/modules/$2 module name files=()
     for module in "${MODULES[@]}"; do
         name=${module%:*}
         grep -q "/$name\.ko" "$modules/modules.builtin" && continue
@@ -45,9 +39,6 @@ cloud_initramfs() {
             broken "the kernel $2 has no module $name"
     done
     # A module that several depend on comes once, where it is needed first.
-    printf '%s\n' "${files[@]}" | awk '!seen[$0]++' >"$root/load"
-    while read -r name; do cp "$modules/$name" "$root/modules/"; done <"$root/load"
-    sed -i 's|.*/||' "$root/load"
-    (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$3.new"
-    mv "$3.new" "$3"
+    mapfile -t files < <(printf '%s\n' "${files[@]}" | awk '!seen[$0]++')
+    make_initramfs "$3" "$modules" "${files[@]}"
 }
