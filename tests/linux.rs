@@ -1,6 +1,6 @@
 //! Unmodified Linux: boots, ends, forks. On a host whose KVM runs kernels, with the files that
-//! `images/linux` makes in $PINCOW_LINUX (or /with/linux, where `tests/npt --with target/linux` puts
-//! them); elsewhere there is nothing to test, and the tests say so.
+//! `images/linux` and `images/build small rootfs` make in $PINCOW_LINUX (or /with/linux, where `tests/npt`
+//! puts them); elsewhere there is nothing to test, and the tests say so.
 
 mod linux {
     pub(crate) mod agent;

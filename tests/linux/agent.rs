@@ -27,7 +27,7 @@ fn pincow(command: &str, path: &Path, words: &[&str]) -> Pincow {
 }
 
 /// Runs a command of the guest's shell, which has `input` to read.
-fn exec(path: &Path, script: &str, input: &str) -> Ran {
+pub(crate) fn exec(path: &Path, script: &str, input: &str) -> Ran {
     pincow("exec", path, &["--", "sh", "-c", script]).input(input).run()
 }
 

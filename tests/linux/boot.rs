@@ -1,14 +1,24 @@
 //! A kernel boots from each kind of file, and its ends are told apart.
 
+use std::path::{Path, PathBuf};
+
 use pincow_mmu::rules::{RuleSet, Rules};
 use pincow_vmm::boot::linux::{Linux, Protocol};
-use pincow_vmm::guest::{DiskConfig, Guest, GuestConfig};
+use pincow_vmm::disk::{Disk, DiskOptions};
+use pincow_vmm::guest::{DiskConfig, Guest, GuestConfig, NetConfig, PinMode, VsockConfig, uring};
 use pincow_vmm::machine::Stopped;
+use pincow_vmm::virtio::blk::BlkOptions;
+use pincow_vmm::virtio::vsock::HostSocket;
+use tempfile::TempDir;
 
+use super::agent::exec;
 use super::console::{Console, LONG, type_line};
+use super::net::{GUEST, HOST, Network};
 use crate::Lab;
 
 const MEMORY_BYTES: u64 = 256 << 20;
+/// Its number; others have those from 0 on.
+const NETWORK: usize = 9;
 
 impl Lab {
     /// A guest whose shell waits for a line.
@@ -41,26 +51,77 @@ fn ends(guest: &Guest, console: &Console, command: &str) -> Stopped {
     ended.unwrap_or_else(|| panic!("`{command}` did not end the guest:\n{}", console.text()))
 }
 
+/// A guest with a root file system on a disk, and all that it needs to be of use.
+struct Whole {
+    guest: Guest,
+    console: Console,
+    network: Network,
+    socket: PathBuf,
+    _folder: TempDir,
+}
+
+impl Whole {
+    fn boot(lab: &Lab, mut linux: Linux, vcpus: u32, root: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("v");
+        let (network, link) = Network::new(NETWORK);
+        let options = DiskOptions { direct: true, ..DiskOptions::default() };
+        let disk = Disk::open_raw(root, true, options).unwrap_or_else(|error| panic!("{error}"));
+        let options = BlkOptions::default();
+        let disk =
+            DiskConfig { disk, direct: true, options, engine: uring(), pins: PinMode::Rules };
+        let bound = Some(HostSocket::bind(&socket).expect("a socket"));
+        let vsock = Some(VsockConfig { cid: 3.try_into().expect("a CID"), socket: bound });
+        let nets =
+            vec![NetConfig { link: Some(link), mac: "02:00:00:00:00:09".parse().expect("one") }];
+        linux.command_line += &format!(" root=/dev/vda ro ip={GUEST}::{HOST}:255.255.255.0::eth0");
+        let config = GuestConfig { vcpus, disks: vec![disk], nets, vsock, ..Default::default() };
+        let (guest, console) = lab.boot_as(&linux, config);
+        Self { guest, console, network, socket, _folder: folder }
+    }
+
+    fn ask(&self, command: &str) -> String {
+        self.console.ask(&self.guest, command)
+    }
+
+    fn is_whole(&self, vcpus: u32) {
+        assert_eq!(self.ask("nproc"), vcpus.to_string());
+        let cores = format!("grep -c 'cpu cores.*: *{vcpus}$' /proc/cpuinfo");
+        assert_eq!(self.ask(&cores), vcpus.to_string());
+        assert_eq!(
+            self.ask("awk '$2 == \"/\" { t = $1 \" \" $3 } END { print t }' /proc/mounts"),
+            "/dev/vda ext4"
+        );
+        self.network.ping(GUEST).unwrap_or_else(|said| panic!("{said}\n{}", self.console.text()));
+        let ran = exec(&self.socket, "read line; echo $line from $(uname -s); exit 42", "hi\n");
+        assert_eq!(
+            (ran.status, ran.stdout.as_str()),
+            (Some(42), "hi from Linux\n"),
+            "{}",
+            ran.stderr
+        );
+        let log = self.ask("dmesg");
+        assert!(!log.contains("BUG") && !log.contains("Call Trace"), "{log}");
+    }
+}
+
 #[test]
 fn a_kernel_boots_to_a_shell_from_each_kind_of_file() {
     let Some(lab) = Lab::new() else { return };
+    let root = lab.images.join("rootfs.ext4");
+    if !root.exists() || !Network::possible() {
+        eprintln!("skipped: no {} (images/build rootfs), or no network", root.display());
+        return;
+    }
     let kinds =
         [("bzImage", None), ("vmlinux", Some(Protocol::Linux64)), ("vmlinux", Some(Protocol::Pvh))];
     for (kernel, protocol) in kinds {
         for vcpus in [1, 4] {
-            let (guest, console) = lab.boot(&lab.linux(kernel, protocol), vcpus, Vec::new());
-            assert_eq!(console.ask(&guest, "nproc"), vcpus.to_string());
-            let topology = console.ask(
-                &guest,
-                "grep -c 'cpu cores.*: *{}$' /proc/cpuinfo"
-                    .replace("{}", &vcpus.to_string())
-                    .as_str(),
-            );
-            assert_eq!(topology, vcpus.to_string());
-            let log = console.ask(&guest, "dmesg");
-            assert!(!log.contains("BUG") && !log.contains("Call Trace"), "{log}");
-            assert!(matches!(ends(&guest, &console, "poweroff -f"), Stopped::PowerOff { .. }));
-            println!("{kernel} {protocol:?} with {vcpus} vCPUs: booted, switched off");
+            let whole = Whole::boot(&lab, lab.linux(kernel, protocol), vcpus, &root);
+            whole.is_whole(vcpus);
+            let ended = ends(&whole.guest, &whole.console, "poweroff -f");
+            assert!(matches!(ended, Stopped::PowerOff { .. }), "{ended}");
+            println!("{kernel} {protocol:?} with {vcpus} vCPUs: booted, reached, switched off");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What tests of Linux guests need, where there is something to test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pincow_vmm::boot::linux::{Linux, Protocol};
@@ -43,8 +43,13 @@ impl Lab {
 
     /// A kernel of the images, with the initrd.
     pub(crate) fn linux(&self, kernel: &str, protocol: Option<Protocol>) -> Linux {
-        let read = |name: &str| fs::read(self.images.join(name)).expect(name);
-        let initrd = Some(read("initrd"));
-        Linux { kernel: read(kernel), initrd, command_line: COMMAND_LINE.to_owned(), protocol }
+        linux_of(&self.images, kernel, protocol)
     }
+}
+
+/// A kernel of a folder, with the initrd.
+pub(crate) fn linux_of(folder: &Path, kernel: &str, protocol: Option<Protocol>) -> Linux {
+    let read = |name: &str| fs::read(folder.join(name)).expect(name);
+    let initrd = Some(read("initrd"));
+    Linux { kernel: read(kernel), initrd, command_line: COMMAND_LINE.to_owned(), protocol }
 }
