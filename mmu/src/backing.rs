@@ -7,6 +7,10 @@
 
 use crate::gfn::{Gfn, Run};
 
+mod deferring;
+
+pub use deferring::Deferring;
+
 /// How a window shows a run of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -158,4 +162,9 @@ pub trait HostCow: Send + Sync {
 
     /// Shows nothing in `run` any more, in a window whose guest is gone.
     fn unmap(&self, window: &Self::Window, run: Run);
+
+    /// What a fork needs to return before it has copied all that its guest wrote, where the host has it.
+    fn deferring(&self) -> Option<&dyn Deferring<Store = Self::Store, Window = Self::Window>> {
+        None
+    }
 }

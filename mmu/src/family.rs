@@ -14,6 +14,8 @@ use crate::image::Image;
 use crate::layer::Layer;
 use crate::rules::Rules;
 use crate::space::AddressSpace;
+#[cfg(test)]
+use crate::space::CopyOut;
 use crate::stats::{Counters, Counts};
 use crate::swap::Swap;
 use crate::table::LayerId;
@@ -49,6 +51,7 @@ impl<B: Backing> WeakMember<B> {
 /// ```text
 /// cut              forks and snapshots read, an eviction (which needs all sharers) writes
 /// └─ a space       ascending by id where several are taken; the fault thread takes one
+///    ├─ a copy-out what a fork left to copy; who answers faults for it takes no space
 ///    └─ an image   its map changes only when its frames are evicted
 ///       ├─ members
 ///       └─ swap
@@ -248,6 +251,17 @@ impl<B: Backing> Family<B> {
                 Ok(layer)
             }
         }
+    }
+
+    /// The layer in which the bytes of a frame are: another one, while they are to be copied out.
+    #[cfg(test)]
+    pub(crate) fn layer_with_bytes(&self, layer: &Arc<Layer<B>>, gfn: Gfn) -> Arc<Layer<B>> {
+        let copy_outs = self.members().into_iter().filter_map(|member| match member {
+            Member::Space(space) => space.copy_out(),
+            Member::Image(image) => image.copy_out().cloned(),
+        });
+        let stand_in = |copy_out: Arc<CopyOut<B>>| copy_out.stands_in_for(layer.id(), gfn);
+        copy_outs.into_iter().find_map(stand_in).unwrap_or_else(|| Arc::clone(layer))
     }
 
     pub(crate) fn enrol_space(&self, space: &Arc<AddressSpace<B>>) {

@@ -10,7 +10,7 @@ use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::Run;
 use crate::holding::Holding;
-use crate::space::AddressSpace;
+use crate::space::{AddressSpace, CopyOut};
 use crate::table::{Entry, LayerId, Mapped, Table};
 
 #[cfg(test)]
@@ -25,6 +25,8 @@ pub struct Image<B: Backing> {
     held: RwLock<Holding<B>>,
     /// Its map by runs, for who maps it: made once, where maps do not change.
     runs: OnceLock<Vec<(Run, LayerId)>>,
+    /// What fills frames of it that had no bytes when it was made.
+    copy_out: OnceLock<Arc<CopyOut<B>>>,
 }
 
 impl<B: Backing> Image<B> {
@@ -37,6 +39,7 @@ impl<B: Backing> Image<B> {
             family: Arc::clone(family),
             held: RwLock::new(held),
             runs: OnceLock::new(),
+            copy_out: OnceLock::new(),
         }))
     }
 
@@ -74,6 +77,16 @@ impl<B: Backing> Image<B> {
                 Entry::Empty | Entry::Swapped { .. } => None,
             })
         })
+    }
+
+    /// What fills frames of it, or did.
+    pub(crate) fn copy_out(&self) -> Option<&Arc<CopyOut<B>>> {
+        self.copy_out.get()
+    }
+
+    /// Names what fills frames of it. For its maker.
+    pub(crate) fn filled_by(&self, copy_out: &Arc<CopyOut<B>>) {
+        let _first = self.copy_out.set(Arc::clone(copy_out));
     }
 
     /// For an eviction, which changes the maps of all who share a frame.

@@ -15,6 +15,8 @@ pub mod image;
 mod laws;
 pub mod layer;
 pub mod live;
+mod page_set;
+mod resolve;
 pub mod rules;
 pub mod scenario;
 pub mod space;

@@ -15,6 +15,7 @@ use crate::rules::Facts;
 use crate::table::{Entry, LayerId, Mapped, Table};
 
 mod birth;
+mod copy_out;
 mod discard;
 mod evict;
 mod fault;
@@ -28,6 +29,7 @@ mod pin;
 mod protect;
 mod reserve;
 
+pub(crate) use copy_out::CopyOut;
 pub use discard::Discarded;
 pub use pin::{FromDevice, Hold, Pin, PinRequest, ToDevice, Way};
 
@@ -44,7 +46,7 @@ use reserve::Reserve;
 pub struct AddressSpace<B: Backing> {
     id: u64,
     family: Arc<Family<B>>,
-    window: B::Window,
+    window: Arc<B::Window>,
     state: Gate<State<B>>,
 }
 
@@ -56,11 +58,14 @@ struct State<B: Backing> {
     known: Known<B>,
     /// Pages that were cleared by the host since the last fork: it may not have made them yet.
     zeros: BTreeSet<Gfn>,
+    /// What is copied out of this space's window, or into frames that it shares.
+    copy_out: Option<Arc<CopyOut<B>>>,
 }
 
 impl<B: Backing> State<B> {
     fn new(held: Holding<B>, reserve: Reserve<B>, mappings: Mappings<B>) -> Self {
-        Self { held, reserve, mappings, known: Known::default(), zeros: BTreeSet::new() }
+        let (known, zeros) = (Known::default(), BTreeSet::new());
+        Self { held, reserve, mappings, known, zeros, copy_out: None }
     }
 
     /// Changes an entry whose references the caller has seen to, and keeps the count of mappings.
@@ -294,8 +299,11 @@ impl<B: Backing> AddressSpace<B> {
 
 impl<B: Backing> Drop for AddressSpace<B> {
     fn drop(&mut self) {
-        // The window first: a frame's count drops only after no window maps it.
         let state = self.state.read();
+        if let Some(job) = state.copy_out.as_ref().filter(|job| job.is_source(&self.window)) {
+            job.finish();
+        }
+        // The window first: a frame's count drops only after no window maps it.
         let pinned = self.copier(&state).map(|cow| (cow, self.pinned_in_window(&state)));
         match pinned {
             Some((cow, pinned)) if !pinned.is_empty() => {

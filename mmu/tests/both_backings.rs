@@ -12,7 +12,7 @@ mod both_backings {
 
 use both_backings::program::{Op, program};
 use both_backings::side::{Seen, Side};
-use pincow_mmu::host::BackingKind;
+use pincow_mmu::host::{BackingKind, CopyOutOptions, MemoryOptions};
 use pincow_mmu::rules::{Mutant, RuleSet, Rules};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -21,11 +21,28 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 const LENGTH: usize = 80;
 
 /// Programs per rule set. `PROPTEST_CASES` asks for another number.
-const CASES: u32 = 250;
+const CASES: u32 = 150;
+
+/// Every first write reaches the rules.
+fn trap() -> MemoryOptions {
+    MemoryOptions { backing: BackingKind::Trap, ..MemoryOptions::default() }
+}
+
+/// The kernel copies. Forks copy before they return, in the background, or what somebody wants only.
+fn host_cow() -> [MemoryOptions; 3] {
+    let background = CopyOutOptions { background_from: 1, ..CopyOutOptions::default() };
+    let at_once = CopyOutOptions { at_once: true, ..background };
+    let on_demand = CopyOutOptions { on_demand: true, ..background };
+    [at_once, background, on_demand].map(|copy_out| MemoryOptions {
+        backing: BackingKind::HostCow,
+        copy_out,
+        ..MemoryOptions::default()
+    })
+}
 
 /// The first difference between two sides that live the same program, in words.
-fn difference(sides: [(BackingKind, Rules); 2], ops: &[Op]) -> Option<String> {
-    let [mut one, mut other] = sides.map(|(backing, rules)| Side::new(backing, rules));
+fn difference(sides: [(MemoryOptions, Rules); 2], ops: &[Op]) -> Option<String> {
+    let [mut one, mut other] = sides.map(|(options, rules)| Side::new(options, rules));
     let step = |(number, op): (usize, &Op)| {
         let (one, other) = (one.step(*op), other.step(*op));
         unequal(&one, &other).map(|how| format!("{op:?}, number {number}: {how}"))
@@ -59,26 +76,30 @@ fn cases() -> u32 {
 #[test]
 fn nobody_can_tell_the_backings_apart() {
     for set in [RuleSet::SingleRefcount, RuleSet::Exclusive] {
-        let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
-        let sides = [BackingKind::Trap, BackingKind::HostCow].map(|backing| (backing, set.into()));
-        let lived = TestRunner::new(config).run(&program(LENGTH), |ops| {
-            difference(sides, &ops).map_or(Ok(()), |how| Err(TestCaseError::fail(how)))
-        });
-        lived.unwrap_or_else(|error| panic!("{set}: {error}"));
+        for host_cow in host_cow() {
+            let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+            let sides = [trap(), host_cow.clone()].map(|options| (options, set.into()));
+            let lived = TestRunner::new(config).run(&program(LENGTH), |ops| {
+                let found = difference(sides.clone(), &ops);
+                found.map_or(Ok(()), |how| Err(TestCaseError::fail(how)))
+            });
+            lived.unwrap_or_else(|error| panic!("{set}, {:?}: {error}", host_cow.copy_out));
+        }
     }
 }
 
 /// Whether random programs find a side on which a rule is switched off.
-fn found(wrong: BackingKind, rules: Rules) -> bool {
-    let right = match wrong {
-        BackingKind::Trap => BackingKind::HostCow,
-        BackingKind::HostCow => BackingKind::Trap,
+fn found(wrong: &MemoryOptions, rules: Rules) -> bool {
+    let [_, _, on_demand] = host_cow();
+    let right = match wrong.backing {
+        BackingKind::Trap => on_demand,
+        BackingKind::HostCow => trap(),
     };
-    let sides = [(wrong, rules), (right, RuleSet::SingleRefcount.into())];
+    let sides = [(wrong.clone(), rules), (right, RuleSet::SingleRefcount.into())];
     let mut runner = TestRunner::deterministic();
     (0..CASES).any(|_| {
         let ops = program(LENGTH).new_tree(&mut runner).expect("a program").current();
-        difference(sides, &ops).is_some()
+        difference(sides.clone(), &ops).is_some()
     })
 }
 
@@ -86,16 +107,16 @@ fn found(wrong: BackingKind, rules: Rules) -> bool {
 #[test]
 fn control_a_fork_that_ignores_pins_is_found_on_either_side() {
     let rules = Rules { set: RuleSet::SingleRefcount, mutant: Some(Mutant::ForkIgnoresPins) };
-    for wrong in [BackingKind::Trap, BackingKind::HostCow] {
-        assert!(found(wrong, rules), "{wrong:?}");
+    for wrong in host_cow().into_iter().chain([trap()]) {
+        assert!(found(&wrong, rules), "{wrong:?}");
     }
 }
 
 /// Control: without rule (e), a device goes on reading what its guest has left.
 #[test]
 fn control_a_read_pin_that_takes_no_write_fault_is_found_on_either_side() {
-    for wrong in [BackingKind::Trap, BackingKind::HostCow] {
-        assert!(found(wrong, RuleSet::Literal.into()), "{wrong:?}");
+    for wrong in host_cow().into_iter().chain([trap()]) {
+        assert!(found(&wrong, RuleSet::Literal.into()), "{wrong:?}");
     }
 }
 
@@ -106,10 +127,9 @@ fn control_programs_reach_every_kind_of_event() {
     let (mut trap, mut host_cow) = (Vec::new(), Vec::new());
     for _ in 0..40 {
         let ops = program(LENGTH).new_tree(&mut runner).expect("a program").current();
-        for (backing, all) in
-            [(BackingKind::Trap, &mut trap), (BackingKind::HostCow, &mut host_cow)]
-        {
-            let mut side = Side::new(backing, RuleSet::SingleRefcount.into());
+        let [at_once, ..] = self::host_cow();
+        for (options, all) in [(self::trap(), &mut trap), (at_once, &mut host_cow)] {
+            let mut side = Side::new(options, RuleSet::SingleRefcount.into());
             ops.iter().for_each(|op| drop(side.step(*op)));
             all.push(side.counts());
         }

@@ -18,7 +18,7 @@ use super::host_memory::HostMemory;
 use super::pagemap;
 use super::store::Store;
 use super::window::Window;
-use crate::backing::{Access, BackingError, HostCow};
+use crate::backing::{Access, BackingError, Deferring, HostCow};
 use crate::gfn::Run;
 
 /// Tries of a mapping that the kernel has no memory for, a millisecond apart. Mappings are reserved.
@@ -69,6 +69,10 @@ impl HostCow for HostMemory {
 
     fn unmap(&self, window: &Window, run: Run) {
         window.unmap(run);
+    }
+
+    fn deferring(&self) -> Option<&dyn Deferring<Store = Store, Window = Window>> {
+        self.defers().then_some(self as _)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::budget::Budget;
+use super::deferring::Deferrals;
 use super::faults::{FaultThread, Resolve};
 use super::inject::FailureInjector;
 use super::options::{BackingKind, MemoryError, MemoryOptions};
@@ -27,6 +28,7 @@ pub struct HostMemory {
     pages: u32,
     /// `None` where the kernel answers faults.
     traps: Option<Traps>,
+    pub(super) deferrals: Deferrals,
     refuse_huge_pages: bool,
     swap: Swap,
     budget: Arc<Budget>,
@@ -35,19 +37,21 @@ pub struct HostMemory {
 
 /// Who answers the faults of a family.
 #[derive(Debug)]
-struct Traps {
-    family: Arc<Family>,
+pub(super) struct Traps {
+    pub(super) family: Arc<Family>,
     _faults: FaultThread,
 }
 
 impl Traps {
-    fn start(features: &HostFeatures) -> Result<Self, MemoryError> {
+    /// Opens a userfaultfd with `more` features than all need.
+    pub(super) fn start(features: &HostFeatures, more: u64) -> Result<Self, MemoryError> {
         let failed = |operation| move |source| MemoryError::Failed { operation, source };
         let (fd, _source) =
             uffd_open::open().map_err(|error| MissingFeature::Userfaultfd(error.to_string()))?;
         let wanted = uffd_sys::FEATURE_PAGEFAULT_FLAG_WP
             | uffd_sys::FEATURE_MISSING_SHMEM
-            | uffd_sys::FEATURE_WP_HUGETLBFS_SHMEM;
+            | uffd_sys::FEATURE_WP_HUGETLBFS_SHMEM
+            | more;
         let (uffd, _features) = Uffd::handshake(fd, wanted).map_err(failed("UFFDIO_API"))?;
         let bell = Bell::new().map_err(failed("eventfd"))?;
         let family = Arc::new(Family::new(uffd, bell, features.huge_pages_unasked()));
@@ -67,7 +71,7 @@ impl HostMemory {
         let features = HostFeatures::probe();
         features.require(options.backing)?;
         let traps = match options.backing {
-            BackingKind::Trap => Some(Traps::start(&features)?),
+            BackingKind::Trap => Some(Traps::start(&features, 0)?),
             BackingKind::HostCow => None,
         };
         let budget = match options.mapping_limit {
@@ -77,6 +81,7 @@ impl HostMemory {
         Ok(Self {
             pages,
             traps,
+            deferrals: Deferrals::new(options.copy_out),
             refuse_huge_pages: features.huge_pages_unasked(),
             swap: Swap::new(options.swap_directory),
             budget,
@@ -120,7 +125,8 @@ impl HostMemory {
     /// Whether the fault thread is at it: it may then own what a guest's space owns.
     #[cfg(test)]
     pub(crate) fn is_answering(&self) -> bool {
-        self.traps.as_ref().is_some_and(|traps| traps.family.is_asking())
+        let traps = self.traps.as_ref().or(self.deferrals.started());
+        traps.is_some_and(|traps| traps.family.is_asking())
     }
 
     /// How many evicted frames the swap holds.

@@ -5,8 +5,9 @@
 //!   family of guests. A thread of its own reads the traps and asks a [`Resolve`] what to do. Nothing
 //!   here decides; the rules do.
 //! - `hostcow`: frames that nobody may write any more are mapped `MAP_PRIVATE`, and the kernel copies a
-//!   page at its first write. There are no faults to answer. What was copied is found in the page tables
-//!   (`pagemap.rs`); the copies are a [`Store`] of their own, which is the window itself (`host_cow.rs`).
+//!   page at its first write. There are no faults to answer, but while a fork has left pages to copy
+//!   (`deferring.rs`). What was copied is found in the page tables (`pagemap.rs`); the copies are a
+//!   [`Store`] of their own, which is the window itself (`host_cow.rs`).
 //!
 //! # What the kernel does for `trap`, each found out by a test here (`kernel_facts.rs`) on Linux 6.18 and 6.1
 //!
@@ -60,6 +61,7 @@ mod accounting;
 mod bell;
 mod budget;
 mod deferred;
+mod deferring;
 mod faults;
 mod host_cow;
 mod host_memory;
@@ -87,7 +89,7 @@ pub use faults::{FaultKind, Resolve, Resolved};
 pub use host_memory::HostMemory;
 pub use inject::FailureInjector;
 pub use memory::{WindowMemory, WindowRegion, anonymous};
-pub use options::{BackingKind, MemoryError, MemoryOptions};
+pub use options::{BackingKind, CopyOutOptions, MemoryError, MemoryOptions};
 pub use probe::{HostFeatures, MissingFeature};
 pub use store::Store;
 pub use uffd_open::{UffdOpenError, UffdSource};

@@ -162,6 +162,21 @@ impl HostFeatures {
         tables::open().map(drop).map_err(|error| MissingFeature::Pagemap(error.to_string()))
     }
 
+    /// Whether forks under `hostcow` may return before they have copied all that their guest wrote.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that this needs and this host lacks. Forks copy before they return then.
+    pub fn require_background_copies(&self) -> Result<(), MissingFeature> {
+        self.require_trap()?;
+        if !self.wp_unpopulated {
+            let feature = "userfaultfd write protection of pages that are not there yet";
+            let kernel = self.kernel.clone();
+            return Err(MissingFeature::Kernel { feature, since: "6.4", kernel });
+        }
+        Ok(())
+    }
+
     /// Whether memfds may get huge pages without being asked to.
     #[must_use]
     pub(super) fn huge_pages_unasked(&self) -> bool {

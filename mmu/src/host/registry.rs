@@ -50,9 +50,9 @@ impl Family {
         }
     }
 
-    /// Makes a window at `addresses` known, with nobody attached.
-    pub(super) fn add(&self, addresses: Range<usize>) {
-        let entry = Entry { len_bytes: addresses.len(), handler: None };
+    /// Makes a window at `addresses` known, with `handler` or with nobody attached.
+    pub(super) fn add(&self, addresses: Range<usize>, handler: Option<Weak<dyn Resolve>>) {
+        let entry = Entry { len_bytes: addresses.len(), handler };
         self.windows.write().insert(addresses.start, entry);
     }
 

@@ -16,7 +16,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
-use vm_memory::VolatileSlice;
+use vm_memory::{Bytes, VolatileSlice};
 
 use super::mapping::Mapping;
 use super::pagemap;
@@ -138,7 +138,8 @@ impl Store {
         copied
     }
 
-    fn copy_data(&self, source: &Self, run: Run) -> io::Result<()> {
+    /// Copies `run` from another store. Holes stay holes. Each page is seen whole or not at all.
+    pub(super) fn copy_data(&self, source: &Self, run: Run) -> io::Result<()> {
         assert_eq!(self.own.len_bytes(), source.own.len_bytes(), "layers of one guest");
         let start = source.own.address(run) as *const u8;
         let file = self.file()?;
@@ -164,6 +165,29 @@ impl Store {
             at = hole;
         }
         Ok(())
+    }
+
+    /// Makes pages of `run` that are holes pages of zeros.
+    pub(super) fn fill_holes(&self, run: Run) -> io::Result<()> {
+        let file = self.file()?;
+        for gfn in run.gfns() {
+            if seek(file, gfn.offset(), libc::SEEK_DATA)? != Some(gfn.offset()) {
+                file.write_all_at(&[0; PAGE_SIZE], gfn.offset() as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies `run` as nobody should: the first byte that is stored puts a page of zeros there, and whoever
+    /// copies may be preempted then.
+    pub(super) fn copy_torn(&self, source: &Self, run: Run) {
+        for page in run.gfns().map(Run::one) {
+            let (from, to) = (source.slice(page), self.slice(page));
+            let last = PAGE_SIZE - 1;
+            to.write_obj(0_u8, last).expect("within a page");
+            std::thread::sleep(std::time::Duration::from_micros(50));
+            from.copy_to_volatile_slice(to);
+        }
     }
 
     /// Gives the memory of `run` back; it reads as zeros from then on. Copies in a window went when

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::uffd_sys as sys;
+use crate::backing::Access;
 use crate::gfn::PAGE_SIZE;
 
 /// How many messages one read takes.
@@ -24,6 +25,18 @@ pub(super) enum Watch {
     Writes,
     /// Writes to write-protected pages, and any access to pages that the file lacks.
     WritesAndHoles,
+    /// Any access to pages that the file lacks.
+    Holes,
+}
+
+impl Watch {
+    /// What a window has to report that shows its pages like this.
+    pub(super) fn of(access: Access) -> Self {
+        match access {
+            Access::Writable | Access::Protected => Self::Writes,
+            Access::Absent => Self::WritesAndHoles,
+        }
+    }
 }
 
 /// A thread waits in a page fault.
@@ -73,11 +86,20 @@ impl Uffd {
         let mode = match watch {
             Watch::Writes => sys::REGISTER_MODE_WP,
             Watch::WritesAndHoles => sys::REGISTER_MODE_WP | sys::REGISTER_MODE_MISSING,
+            Watch::Holes => sys::REGISTER_MODE_MISSING,
         };
         let mut register = sys::Register { range: range(start, len), mode, ioctls: 0 };
         // SAFETY: `Register` has the layout that UFFDIO_REGISTER reads and writes. Registering
         // changes no byte of the range.
         unsafe { self.request(sys::IOCTL_REGISTER, &mut register) }
+    }
+
+    /// Ends all reports of the range, lifts its protection, and wakes who waits there. What was not
+    /// registered stays as it is.
+    pub(super) fn unregister(&self, start: usize, len: usize) -> io::Result<()> {
+        let mut range = range(start, len);
+        // SAFETY: `Range` has the layout that UFFDIO_UNREGISTER reads. No byte of the range changes.
+        unsafe { self.request(sys::IOCTL_UNREGISTER, &mut range) }
     }
 
     /// Makes writes to the range trap, or lifts that. Wakes nobody.

@@ -102,6 +102,8 @@ const fn request<T>(direction: u32, number: u32) -> Ioctl {
 pub(super) const IOCTL_API: Ioctl = request::<Api>(READ | WRITE, 0x3F);
 /// `UFFDIO_REGISTER`.
 pub(super) const IOCTL_REGISTER: Ioctl = request::<Register>(READ | WRITE, 0x00);
+/// `UFFDIO_UNREGISTER`.
+pub(super) const IOCTL_UNREGISTER: Ioctl = request::<Range>(READ, 0x01);
 /// `UFFDIO_WAKE`.
 pub(super) const IOCTL_WAKE: Ioctl = request::<Range>(READ, 0x02);
 /// `UFFDIO_COPY`.

@@ -37,7 +37,7 @@ impl Window {
         let refuse_huge_pages = traps.refuse_huge_pages;
         let mapping = Arc::new(Self::reserve(pages)?);
         let window = Self { mapping, traps: Some(Arc::clone(&traps)), refuse_huge_pages };
-        traps.add(window.addresses());
+        traps.add(window.addresses(), None);
         Ok(window)
     }
 
@@ -100,7 +100,7 @@ impl Window {
             self.mapping.refuse_huge_pages(run);
         }
         let Some(traps) = &self.traps else { return Ok(()) };
-        self.watch(traps, run, access)?;
+        self.watch(traps, run, Watch::of(access))?;
         match access {
             Access::Writable => Ok(()),
             Access::Protected | Access::Absent => self.protect(run),
@@ -131,7 +131,7 @@ impl Window {
 
     /// Makes every access trap from when the store has no pages there.
     pub(super) fn make_absent(&self, run: Run) -> Result<(), BackingError> {
-        self.watch(self.traps(run)?, run, Access::Absent)?;
+        self.watch(self.traps(run)?, run, Watch::WritesAndHoles)?;
         self.protect(run)
     }
 
@@ -197,11 +197,8 @@ impl Window {
         }
     }
 
-    fn watch(&self, traps: &Family, run: Run, access: Access) -> Result<(), BackingError> {
-        let watch = match access {
-            Access::Writable | Access::Protected => Watch::Writes,
-            Access::Absent => Watch::WritesAndHoles,
-        };
+    /// Has faults of `run` reported to `traps`.
+    pub(super) fn watch(&self, traps: &Family, run: Run, watch: Watch) -> Result<(), BackingError> {
         let register = || traps.uffd.register(self.start(run), run.len_bytes(), watch);
         let mut tried = register();
         for _ in 1..REGISTER_TRIES {
@@ -227,7 +224,8 @@ impl Window {
         })
     }
 
-    fn start(&self, run: Run) -> usize {
+    /// The host virtual address of the first byte of `run`.
+    pub(super) fn start(&self, run: Run) -> usize {
         self.mapping.address(run) as usize
     }
 

@@ -51,6 +51,7 @@ impl<T: Bench> World<T> {
         for (gfn, entry) in table.iter() {
             if let Entry::Mapped(mapped) = entry {
                 let layer = self.family.layer(mapped.layer);
+                let layer = self.family.layer_with_bytes(&layer, gfn);
                 ideal.judge(who, gfn, self.bench.backing().device_read(&layer, gfn))?;
             }
         }

@@ -41,8 +41,9 @@ impl Observed {
         for layer in family.pool().iter() {
             for gfn in (0..family.pages()).map(Gfn).filter(|gfn| !layer.is_free(*gfn)) {
                 let named = |table: &Table| matches!(table.get(gfn), Entry::Mapped(mapped) if mapped.layer == layer.id());
-                let bytes =
-                    tables.iter().any(named).then(|| family.backing().device_read(layer, gfn));
+                let bytes = tables.iter().any(named).then(|| {
+                    family.backing().device_read(&family.layer_with_bytes(layer, gfn), gfn)
+                });
                 frames.insert((layer.id(), gfn), (format!("{:?}", layer.tally(gfn)), bytes));
             }
         }

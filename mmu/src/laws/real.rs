@@ -7,9 +7,21 @@ use proptest::test_runner::TestRunner;
 use super::tests::{PAGES, SOUND, SOUND_ON_HOST, config, run_all};
 use super::{Bench, World};
 use crate::backing::Backing;
-use crate::host::{BackingKind, FailureInjector, HostMemory, MemoryOptions, mappings_in};
+use crate::host::{
+    BackingKind, CopyOutOptions, FailureInjector, HostMemory, MemoryOptions, mappings_in,
+};
 use crate::rules::{RuleSet, Rules};
 use crate::space::AddressSpace;
+
+type Kind = (BackingKind, CopyOutOptions);
+
+fn trap() -> Kind {
+    (BackingKind::Trap, CopyOutOptions::default())
+}
+
+fn host_cow(copy_out: CopyOutOptions) -> Kind {
+    (BackingKind::HostCow, copy_out)
+}
 
 struct RealBench {
     memory: Arc<HostMemory>,
@@ -18,10 +30,11 @@ struct RealBench {
 }
 
 impl RealBench {
-    fn new(backing: BackingKind, mappings: usize) -> Self {
+    fn new((backing, copy_out): Kind, mappings: usize) -> Self {
         let failures = Arc::<FailureInjector>::default();
         let options = MemoryOptions {
             backing,
+            copy_out,
             mapping_limit: Some(mappings),
             failures: Some(Arc::clone(&failures)),
             ..MemoryOptions::default()
@@ -82,42 +95,55 @@ impl Bench for RealBench {
 const PLENTY: usize = 1 << 20;
 
 fn hold_for(
-    (backing, set): (BackingKind, RuleSet),
+    (kind, set): (Kind, RuleSet),
     mappings: usize,
     inject: bool,
     cases: u32,
     length: usize,
 ) {
-    let (rules, what) = (Rules::from(set), format!("{set} on real memory, {backing:?}"));
+    let (rules, what) = (Rules::from(set), format!("{set} on real memory, {kind:?}"));
     run_all(TestRunner::new(config(cases)), length, &what, |actions| {
-        World::new(RealBench::new(backing, mappings), rules, PAGES, inject).live(actions, |_| {})
+        World::new(RealBench::new(kind, mappings), rules, PAGES, inject).live(actions, |_| {})
     });
 }
 
 #[test]
 fn the_laws_hold_on_real_memory() {
     for set in SOUND {
-        hold_for((BackingKind::Trap, set), PLENTY, false, 400, 60);
+        hold_for((trap(), set), PLENTY, false, 400, 60);
     }
 }
 
 #[test]
 fn an_operation_that_fails_on_real_memory_leaves_everything_as_before() {
     for set in SOUND {
-        hold_for((BackingKind::Trap, set), PLENTY, true, 100, 30);
+        hold_for((trap(), set), PLENTY, true, 100, 30);
     }
 }
 
 #[test]
 fn the_laws_hold_on_real_memory_when_mappings_run_short() {
-    hold_for((BackingKind::Trap, RuleSet::SingleRefcount), 100, false, 200, 60);
+    hold_for((trap(), RuleSet::SingleRefcount), 100, false, 200, 60);
 }
 
 #[test]
 fn the_laws_hold_on_real_memory_when_the_kernel_copies() {
+    let kind = host_cow(CopyOutOptions { at_once: true, ..CopyOutOptions::default() });
     for set in SOUND_ON_HOST {
-        hold_for((BackingKind::HostCow, set), PLENTY, false, 400, 60);
-        hold_for((BackingKind::HostCow, set), PLENTY, true, 100, 30);
+        hold_for((kind, set), PLENTY, false, 400, 60);
+        hold_for((kind, set), PLENTY, true, 100, 30);
     }
-    hold_for((BackingKind::HostCow, RuleSet::SingleRefcount), 60, false, 200, 60);
+    hold_for((kind, RuleSet::SingleRefcount), 60, false, 200, 60);
+}
+
+/// Forks leave all to copy, and only what somebody wants is copied until the next fork.
+#[test]
+fn the_laws_hold_while_forks_have_left_pages_to_copy() {
+    let options = CopyOutOptions { background_from: 1, on_demand: true, ..Default::default() };
+    let kind = host_cow(options);
+    for set in SOUND_ON_HOST {
+        hold_for((kind, set), PLENTY, false, 400, 60);
+        hold_for((kind, set), PLENTY, true, 100, 30);
+    }
+    hold_for((kind, RuleSet::SingleRefcount), 60, false, 200, 60);
 }

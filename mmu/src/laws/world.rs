@@ -212,10 +212,18 @@ impl<T: Bench> World<T> {
             return Ok(());
         }
         let guest = self.guest(guest);
+        self.settle(guest);
         let child = self.attempt(true, |this| this.guests[guest].space.fork())?;
         let ideal = self.guests[guest].ideal.clone();
         self.adopt(child, ideal);
         Ok(())
+    }
+
+    /// A fork that fails may have done what the last one left to do: that is not its failure's doing.
+    fn settle(&self, guest: usize) {
+        if self.inject {
+            self.guests[guest].space.finish_copy_out();
+        }
     }
 
     fn snapshot(&mut self, guest: u8) -> Result<(), Broken> {
@@ -223,6 +231,7 @@ impl<T: Bench> World<T> {
             return Ok(());
         }
         let guest = self.guest(guest);
+        self.settle(guest);
         let image = self.attempt(true, |this| this.guests[guest].space.snapshot())?;
         let ideal = self.guests[guest].ideal.clone();
         self.images.extend(image.map(|image| Snapshot { image, ideal }));

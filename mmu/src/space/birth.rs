@@ -31,7 +31,7 @@ impl<B: Backing> AddressSpace<B> {
         let reserve = Reserve::of_one(owned, family.pages(), mappings.block_pages);
         let held = Holding::adopt(Arc::clone(family), MAP, table);
         let state = State::new(held, reserve, mappings);
-        let space = Self::assemble(family.backing().new_window()?, state);
+        let space = Self::assemble(Arc::new(family.backing().new_window()?), state);
         space.show_all()?;
         family.enrol_space(&space);
         Ok(space)
@@ -43,14 +43,18 @@ impl<B: Backing> AddressSpace<B> {
         let (family, runs) = (image.family(), image.runs());
         let (backing, pages) = (family.backing(), family.pages());
         let mappings = Mappings::of_runs(backing, runs.len())?;
-        let window = backing.new_window()?;
+        let window = Arc::new(backing.new_window()?);
         for &(run, layer) in runs {
             backing.map(&window, family.layer(layer).store(), run, Access::Protected)?;
+        }
+        let copy_out = image.copy_out().cloned();
+        if let Some(copy_out) = &copy_out {
+            copy_out.admit(&window, runs)?;
         }
         let own = Owned::of(family, family.layer_of_window(cow.own_frames(&window)));
         let reserve = Reserve::of_one(own, pages, mappings.block_pages);
         let held = Holding::upon(image, MAP);
-        let state = State::new(held, reserve, mappings);
+        let state = State { copy_out, ..State::new(held, reserve, mappings) };
         Ok(Self::assemble(window, state))
     }
 
@@ -61,10 +65,10 @@ impl<B: Backing> AddressSpace<B> {
         let reserve = Reserve::plan(family, &[], &table, mappings.block_pages)?;
         let held = Holding::acquire(family, MAP, table)?;
         let state = State::new(held, reserve, mappings);
-        Ok(Self::assemble(family.backing().new_window()?, state))
+        Ok(Self::assemble(Arc::new(family.backing().new_window()?), state))
     }
 
-    fn assemble(window: B::Window, state: State<B>) -> Arc<Self> {
+    fn assemble(window: Arc<B::Window>, state: State<B>) -> Arc<Self> {
         let family = Arc::clone(state.held.family());
         Arc::new(Self { id: family.next_id(), window, state: Gate::new(state), family })
     }

@@ -9,15 +9,16 @@
 //! | of a store, mapped shared | *frozen*: it is the image's, and mapped again with the host's copy-on-write | *kept*: the image gets a copy, the space's page stays as it is |
 //! | the window's own, made by the host | *moved*: the image gets a copy, which is mapped in its place | *kept* |
 //!
-//! So a fork copies pinned frames, as everywhere, and what was written since the last fork; a first
-//! fork copies nothing else. The host's mappings pay for islands of moved pages: runs are joined over few
+//! So a fork copies pinned frames, as everywhere, and what was written since the last fork, the latter in the
+//! background when it is much and the host can (`copy_out.rs`); a first fork copies nothing else. The host's mappings pay for islands of moved pages: runs are joined over few
 //! pages that nobody wrote, which are copied, too, and over more when mappings run short.
 
 use std::sync::Arc;
 
+use super::copy_out::Traps;
 use super::host_copies::Cow;
 use super::reserve::{Owned, Reserve};
-use super::{AddressSpace, MAP, State, facts_of};
+use super::{AddressSpace, CopyOut, MAP, State, facts_of};
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
@@ -37,6 +38,9 @@ const BRIDGES: [u32; 4] = [4, 32, 256, u32::MAX];
 /// The part of the free mappings that the runs of one fork may take: one of so many.
 const MODEST: usize = 16;
 
+/// Mappings for what a guest writes before it was copied, at most.
+const SPARE: usize = 64;
+
 /// What becomes of the frames that a space may write.
 #[derive(Default)]
 struct Fates {
@@ -53,6 +57,10 @@ struct Frozen<B: Backing> {
     /// Where copies are.
     target: Option<Arc<Owned<B>>>,
     image: Arc<Image<B>>,
+    /// What copies what is moved, unless that is done.
+    copy_out: Option<Arc<CopyOut<B>>>,
+    /// Host mappings for it.
+    mappings: usize,
 }
 
 impl<B: Backing> AddressSpace<B> {
@@ -62,17 +70,37 @@ impl<B: Backing> AddressSpace<B> {
         cow: &Cow<'_, B>,
         make: impl FnOnce(&Arc<Image<B>>) -> Result<T, SpaceError>,
     ) -> Result<(Arc<Image<B>>, T), SpaceError> {
-        let mut state = self.state.write();
+        let mut state = self.settled();
         self.learn(&mut state, Run::new(0, self.family.pages()));
         let fates = self.fates(&state)?;
         let moved = self.bridged(&state.held.table, &fates.moved);
-        let frozen = self.image_of(&state, fates, moved)?;
+        let later = cow.deferring().filter(|traps| pages(&moved) >= traps.least_pages());
+        let frozen = self.image_of(&state, fates, moved, later)?;
         let image = Arc::clone(&frozen.image);
+        let copy_out = frozen.copy_out.clone();
         let shown = frozen.shown(state.mappings.charged());
-        let (other, former) = self.with_room(&mut state, shown.more, |state| {
+        let done = self.with_room(&mut state, shown.more, |state| {
             let other = make(&image)?;
+            if let Some(copy_out) = &copy_out {
+                copy_out.protect()?;
+            }
             Ok((other, self.stand_on(state, cow, frozen, shown)))
-        })?;
+        });
+        let (other, former) = match (done, &copy_out) {
+            (Ok(done), _) => done,
+            (Err(error), copy_out) => {
+                copy_out.iter().for_each(|copy_out| copy_out.abandon());
+                return Err(error);
+            }
+        };
+        let former = match &copy_out {
+            Some(copy_out) => {
+                state.copy_out = Some(Arc::clone(copy_out));
+                copy_out.begin(former);
+                None
+            }
+            None => former,
+        };
         drop(state);
         // The last of its guests takes its frames along: that needs no lock of this space.
         drop(former);
@@ -141,6 +169,7 @@ impl<B: Backing> AddressSpace<B> {
         state: &State<B>,
         fates: Fates,
         moved: Vec<Run>,
+        later: Option<&Traps<'_, B>>,
     ) -> Result<Frozen<B>, SpaceError> {
         let (family, table) = (&self.family, &state.held.table);
         let copied: Vec<Run> = moved.iter().chain(&fates.kept).copied().collect();
@@ -164,13 +193,31 @@ impl<B: Backing> AddressSpace<B> {
                     Entry::Empty | Entry::Swapped { .. } => None,
                 })
             };
-            for (run, source) in copied.iter().copied().flat_map(of_one_layer) {
+            for &run in &copied {
                 run.gfns().for_each(|gfn| target.take(gfn, Holder::Image));
                 image.fill(run, target.id());
+            }
+            let now = if later.is_some() { &fates.kept } else { &copied };
+            for (run, source) in now.iter().copied().flat_map(of_one_layer) {
                 family.backing().copy(family.layer(source).store(), target.store(), run)?;
+                if let Some(traps) = later {
+                    // Windows ask for frames of this layer that it lacks.
+                    traps.fill_holes(target.store(), run);
+                }
             }
         }
-        Ok(Frozen { fates, moved, target, image })
+        let mut frozen = Frozen { fates, moved, target, image, copy_out: None, mappings: 0 };
+        if let Some(target) = frozen.target.as_ref().filter(|_| later.is_some()) {
+            // Each run is replaced in one piece, unless the guest writes some of it meanwhile.
+            let spare = SPARE.min(family.backing().free_mappings() / MODEST);
+            frozen.mappings = 2 * frozen.moved.len() + spare;
+            let own = (&self.window, state.reserve.layer_for(Gfn(0)));
+            let (image, runs) = (&frozen.image, &frozen.moved);
+            let copy_out = CopyOut::new(own, target, image, runs, frozen.mappings);
+            frozen.image.filled_by(&copy_out);
+            frozen.copy_out = Some(copy_out);
+        }
+        Ok(frozen)
     }
 
     /// Puts the space on its image. Nothing here can fail. Returns what it stood on before.
@@ -228,17 +275,30 @@ impl<B: Backing> Frozen<B> {
         const SLACK: usize = 64;
         let target = self.target.as_ref().map(|target| target.layer.id());
         let moved = self.moved.iter().filter_map(|run| Some((*run, target?)));
+        let moved = moved.filter(|_| self.copy_out.is_none());
         let runs: Vec<_> = self.fates.frozen.iter().copied().chain(moved).collect();
-        let (more, whole) = (2 * runs.len(), self.image.runs().len() + 2 * pages(&self.fates.kept));
+        let more = 2 * runs.len() + self.mappings;
+        let whole = self.image.runs().len() + 2 * pages(&self.fates.kept) + self.mappings;
         if charged + more <= 2 * whole + SLACK {
             return Shown { runs, more, charge: charged + more };
         }
+        let left = match self.copy_out {
+            None => self.fates.kept.clone(),
+            Some(_) => merged(&self.fates.kept, &self.moved),
+        };
         let shared = self.image.runs().iter().flat_map(|&(run, layer)| {
-            let around = without(run, &self.fates.kept);
+            let around = without(run, &left);
             around.into_iter().map(move |run| (run, layer))
         });
         Shown { runs: shared.collect(), more: whole, charge: whole }
     }
+}
+
+/// Runs of both, in order; no page is in two of them.
+fn merged(some: &[Run], others: &[Run]) -> Vec<Run> {
+    let mut all: Vec<Run> = some.iter().chain(others).copied().collect();
+    all.sort_unstable_by_key(|run| run.first);
+    all
 }
 
 /// The parts of `run` that are in none of `others`, which are in order.

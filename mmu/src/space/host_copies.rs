@@ -7,6 +7,7 @@
 //! *is* the window: it has a count, is pinned, and keeps its place until this space maps something else
 //! there.
 
+use super::gate::Alone;
 use super::{AddressSpace, MAP, State};
 use crate::backing::{Backing, HostCow};
 use crate::error::SpaceError;
@@ -27,9 +28,12 @@ impl<B: Backing> AddressSpace<B> {
     /// Enters into the map what the host has copied in `run`.
     pub(super) fn learn(&self, state: &mut State<B>, run: Run) {
         if let Some(cow) = self.copier(state) {
-            for run in cow.copied(&self.window, run) {
-                self.enter_copies(state, run);
-            }
+            let look = || cow.copied(&self.window, run);
+            let copied = match &state.copy_out {
+                Some(copy_out) => copy_out.not_waiting(&self.window, look),
+                None => look(),
+            };
+            copied.into_iter().for_each(|run| self.enter_copies(state, run));
         }
     }
 
@@ -55,9 +59,41 @@ impl<B: Backing> AddressSpace<B> {
         cow: &Cow<'_, B>,
         gfn: Gfn,
     ) -> Result<(), SpaceError> {
+        match &state.copy_out {
+            Some(copy_out) if copy_out.is_source(&self.window) => copy_out.release(gfn),
+            Some(copy_out) => copy_out.fetch(gfn),
+            None => {}
+        }
         cow.copy_now(&self.window, Run::one(gfn))?;
         self.enter_copies(state, Run::one(gfn));
         Ok(())
+    }
+
+    /// Waits until all that a fork of this space left to copy is copied, and helps. Best before the guest is
+    /// stopped for another fork, which waits as well.
+    pub fn finish_copy_out(&self) {
+        let copy_out = self.state.read().copy_out.clone();
+        if let Some(copy_out) = copy_out {
+            copy_out.finish();
+        }
+    }
+
+    /// What is copied out of this space, or was.
+    #[cfg(test)]
+    pub(crate) fn copy_out(&self) -> Option<std::sync::Arc<super::CopyOut<B>>> {
+        self.state.read().copy_out.clone()
+    }
+
+    /// The space alone, with nothing left to copy.
+    pub(super) fn settled(&self) -> Alone<'_, State<B>> {
+        loop {
+            self.finish_copy_out();
+            let mut state = self.state.write();
+            if state.copy_out.as_ref().is_none_or(|copy_out| copy_out.is_done()) {
+                state.copy_out = None;
+                return state;
+            }
+        }
     }
 
     /// Has the host make a page that it was told to clear: a device that reads it beforehand would be
@@ -76,7 +112,13 @@ impl<B: Backing> AddressSpace<B> {
         let zeros = run.gfns().all(|gfn| state.zeros.contains(&gfn));
         let more = if zeros { 0 } else { 2 };
         self.with_room(state, more, |state| {
-            cow.clear(&self.window, run)?;
+            let clear = || cow.clear(&self.window, run);
+            match &state.copy_out {
+                Some(copy_out) if copy_out.is_source(&self.window) => {
+                    copy_out.instead(run, clear)?;
+                }
+                _ => clear()?,
+            }
             state.mappings.charge(more);
             for gfn in run.gfns() {
                 state.zeros.insert(gfn);

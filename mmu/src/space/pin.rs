@@ -226,6 +226,10 @@ impl<B: Backing> AddressSpace<B> {
         holder: Holder,
     ) -> Result<Grip<B>, SpaceError> {
         let page = self.present(state, gfn)?;
+        if let Some(copy_out) = &state.copy_out {
+            // Whoever has a reference may look at the frame.
+            copy_out.fetch(gfn);
+        }
         let alias = state.known.find_or_learn(&self.family, page.entry.layer);
         self.grip(alias, gfn, holder)
     }

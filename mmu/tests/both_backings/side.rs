@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pincow_mmu::host::{BackingKind, HostMemory, MemoryOptions};
+use pincow_mmu::host::{HostMemory, MemoryOptions};
 use pincow_mmu::live::{self, LiveImage, LiveSpace};
 use pincow_mmu::scenario::AnyPin;
 use pincow_mmu::stats::Counts;
@@ -58,8 +58,7 @@ fn outcome(done: Result<(), SpaceError>) -> Seen {
 }
 
 impl Side {
-    pub(crate) fn new(backing: BackingKind, rules: Rules) -> Self {
-        let options = MemoryOptions { backing, ..MemoryOptions::default() };
+    pub(crate) fn new(options: MemoryOptions, rules: Rules) -> Self {
         let memory = HostMemory::new(PAGES, options).expect("a host that can");
         let family = Family::new(Arc::new(memory), rules, PAGES);
         let root = AddressSpace::root(&family).expect("a first guest");

@@ -49,7 +49,7 @@ pub(super) fn of(host: &HostFeatures) -> Vec<Feature> {
             host.wp_unpopulated,
             "protection of missing pages",
             "6.4",
-            "nothing changes: guest memory is shared memory, which has it since 5.19",
+            "a fork with `--backing hostcow` copies what its guest wrote before it returns, not in the background",
         ),
         of(
             host.poison,
