@@ -10,6 +10,13 @@
 //! from the call until the child's vCPU, which found a request to stop, has answered. Then both go on
 //! churning, each with its own salt, are stopped, and every page of both is verified.
 //!
+//! # What the pause cannot do without
+//!
+//! Beside each sample, on a private mapping of as much memory with the same pages written and no guest in it:
+//! a scan for the private pages, one UFFDIO_WRITEPROTECT over all of them, and one mremap with
+//! MREMAP_DONTUNMAP of the whole. A pause of 2 ms and 1.2 times the scan with the cheaper of the two others is
+//! what a fork is allowed.
+//!
 //! # The floor
 //!
 //! A bare virtual machine over a memfd does the same. For its fork the vCPU is kicked and its state
@@ -26,8 +33,11 @@ use pincow_guest_protocol::Command;
 use pincow_guest_protocol::map::{PAGE_BYTES, TABLE_FIRST_PAGE};
 use pincow_mmu::Gfn;
 
+use super::bare::WrittenPages;
 use super::{BenchError, Guests, Times, Turn, Watch, boot, turns};
 use crate::kvm::Host;
+
+pub use super::bare::Steps;
 
 mod floor;
 mod ours;
@@ -74,10 +84,14 @@ impl Dirt {
         pages.map(|page| Gfn(page as u32))
     }
 
-    /// The least memory in which a guest can write this: a power of two.
+    /// The least memory in which a guest can write this: a power of two up to 2 GiB, and then multiples of
+    /// 256 MiB, of which a guest has no more than 13.
     #[must_use]
     pub fn least_memory_bytes(&self) -> u64 {
-        self.end_bytes().next_power_of_two()
+        match self.end_bytes() {
+            end if end > 2 << 30 => end.next_multiple_of(256 << 20),
+            end => end.next_power_of_two(),
+        }
     }
 }
 
@@ -90,6 +104,9 @@ pub struct ForkTimes {
     pub pause: Vec<Duration>,
     /// The floor of that.
     pub floor_pause: Vec<Duration>,
+    /// How long the steps take that a pause cannot do without, on memory in which no guest runs. Empty on
+    /// kernels without PAGEMAP_SCAN.
+    pub steps: Vec<Steps>,
     /// Samples in which a vCPU was interrupted in its own code.
     pub mid_run: usize,
     /// Pages that did not hold what they should, in words. Empty when all is well.
@@ -125,6 +142,7 @@ pub fn measure(
     let root = boot(host, guests)?;
     let mut floor = Floor::new(host, &root, dirt)?;
     let mut ours = Ours::new(root, dirt);
+    let bare = WrittenPages::new(memory_bytes as usize, dirt.gfns().map(|gfn| gfn.0.into()))?;
     let mut times = ForkTimes::default();
     let begun = Instant::now();
     for round in 0..WARM_UP + effort.most {
@@ -138,6 +156,7 @@ pub fn measure(
                 Turn::Floor => floor.sample(&mut times)?,
             }
         }
+        times.steps.extend(bare.sample()?);
         if round + 1 == WARM_UP {
             times = ForkTimes { violations: times.violations, ..ForkTimes::default() };
         }

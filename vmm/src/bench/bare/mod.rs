@@ -23,10 +23,13 @@ use crate::machine::MachineState;
 
 mod cpu;
 mod memory;
+mod pages;
 mod protect;
 mod state;
 
 pub(super) use memory::{Content, View, Writes};
+pub use pages::Steps;
+pub(super) use pages::WrittenPages;
 pub(super) use protect::Protector;
 pub(super) use state::CpuState;
 

@@ -37,11 +37,14 @@ impl Protector {
         let protector = Self { uffd, start: view.address() };
         let mut api = [API, FEATURES, 0];
         protector.request(IOCTL_API, &mut api).map_err(BenchError::system("UFFDIO_API"))?;
-        let mut register = [view.address(), view.len_bytes() as u64, MODE_WP_REGISTER, 0];
-        protector
-            .request(IOCTL_REGISTER, &mut register)
-            .map_err(BenchError::system("UFFDIO_REGISTER"))?;
+        protector.watch(view)?;
         Ok(protector)
+    }
+
+    /// Watches all of `view`, which was mapped anew.
+    pub(in crate::bench) fn watch(&self, view: &View) -> Result<(), BenchError> {
+        let mut register = [view.address(), view.len_bytes() as u64, MODE_WP_REGISTER, 0];
+        self.request(IOCTL_REGISTER, &mut register).map_err(BenchError::system("UFFDIO_REGISTER"))
     }
 
     /// Protects the first `len_bytes`, in one call.

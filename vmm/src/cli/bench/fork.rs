@@ -20,6 +20,11 @@ use crate::bench::fork::{self, Dirt, Effort, ForkTimes};
 /// sides go on apart and every page of both is verified; exit status 1 if one is wrong. A case that
 /// needs more memory mappings than the host allows is refused, and listed as such.
 ///
+/// `scan`, `protect`, `remap`: on a private mapping of as much memory with the same pages written, in which no
+/// guest runs, PAGEMAP_SCAN of all, one UFFDIO_WRITEPROTECT from the first page to the last, and one mremap
+/// with MREMAP_DONTUNMAP. `allowed`: 2 ms and 1.2 times the scan with the cheaper of the two others, which
+/// is what `pause p50` should keep to with `--backing hostcow`.
+///
 /// The floor of `pause`: a bare virtual machine that does the same is kicked, its vCPU state read (eight
 /// calls, all MSRs in one), its memory up to the last page that was written protected by a single
 /// UFFDIO_WRITEPROTECT, and it goes on. The floor of `child`: that, then the floor of `bench clone` (mmap
@@ -67,12 +72,40 @@ struct Row {
     floor_pause_us: Spread,
     ratio_pause_p50: f64,
     ratio_pause_p99: f64,
+    /// What the pause cannot do without, and what it is allowed; nothing without PAGEMAP_SCAN.
+    steps: Option<Steps>,
     child_us: Spread,
     floor_us: Spread,
     ratio_p50: f64,
     ratio_p99: f64,
     floor_to_answer_us: Spread,
     ratio_to_answer_p50: f64,
+}
+
+/// The steps that a pause cannot do without, measured bare.
+#[derive(Serialize)]
+struct Steps {
+    scan_us: Spread,
+    protect_us: Spread,
+    remap_us: Spread,
+    /// 2 ms, and 1.2 times the medians of the scan and of the cheaper of the two others.
+    allowed_pause_us: f64,
+}
+
+impl Steps {
+    fn of(times: &ForkTimes) -> Option<Self> {
+        let spread = |step: fn(&crate::bench::fork::Steps) -> Duration| {
+            Spread::of(&times.steps.iter().map(step).collect::<Vec<_>>())
+        };
+        let (scan, protect, remap) = (
+            spread(|steps| steps.scan),
+            spread(|steps| steps.protect),
+            spread(|steps| steps.remap),
+        );
+        let allowed_pause_us = 2000.0 + 1.2 * (scan.p50 + protect.p50.min(remap.p50));
+        let steps = Self { scan_us: scan, protect_us: protect, remap_us: remap, allowed_pause_us };
+        (!times.steps.is_empty()).then_some(steps)
+    }
 }
 
 impl Row {
@@ -90,6 +123,7 @@ impl Row {
             floor_pause_us: floor_pause,
             ratio_pause_p50: ratio(pause.p50, floor_pause.p50),
             ratio_pause_p99: ratio(pause.p99, floor_pause.p99),
+            steps: Steps::of(times),
             child_us: child,
             floor_us: floor,
             ratio_p50: ratio(child.p50, floor.p50),
@@ -114,6 +148,10 @@ impl Case for Row {
         "p99",
         "floor p50",
         "ratio",
+        "scan",
+        "protect",
+        "remap",
+        "allowed",
         "child p50",
         "p99",
         "floor p50",
@@ -125,6 +163,9 @@ impl Case for Row {
     fn cells(&self) -> Vec<String> {
         let [pause_p50, pause_p99] = micros(self.pause_us);
         let [child_p50, child_p99] = micros(self.child_us);
+        let step = |of: &dyn Fn(&Steps) -> f64| {
+            self.steps.as_ref().map_or_else(|| "-".to_owned(), |steps| format!("{:.0}", of(steps)))
+        };
         vec![
             MemorySize(self.dirty_bytes).to_string(),
             self.layout.to_owned(),
@@ -134,6 +175,10 @@ impl Case for Row {
             pause_p99,
             micros(self.floor_pause_us)[0].clone(),
             format!("{:.2}", self.ratio_pause_p50),
+            step(&|steps| steps.scan_us.p50),
+            step(&|steps| steps.protect_us.p50),
+            step(&|steps| steps.remap_us.p50),
+            step(&|steps| steps.allowed_pause_us),
             child_p50,
             child_p99,
             micros(self.floor_us)[0].clone(),
