@@ -6,7 +6,7 @@
 //! | page | of the image: *missing* | of the guest: *waiting* |
 //! | --- | --- | --- |
 //! | after the fork | its frame is a hole, and an access to it waits | protected |
-//! | a child wants it | filled, at once | protected |
+//! | a child wants it | filled, at once; and so is a hole of the same layer that is none of these, with zeros | protected |
 //! | the guest writes it: rule (a), *wanted, so copy first* | filled first | its own, from then on |
 //! | its turn has come | filled | replaced by the image's frame; a write copies, as on any shared page |
 //!
@@ -287,6 +287,9 @@ impl<B: Backing> Work<B> {
         if self.missing.contains(gfn) {
             let first = gfn.0 - gfn.0 % AROUND;
             self.fill(Run::new(first, (first + AROUND).min(self.family.pages())));
+        } else {
+            // The layer may be an old one, in which others never wrote: a hole that is one.
+            self.traps().fill_holes(self.target.layer.store(), Run::one(gfn));
         }
     }
 

@@ -10,7 +10,8 @@
 //! | the window's own, made by the host | *moved*: the image gets a copy, which is mapped in its place | *kept* |
 //!
 //! So a fork copies pinned frames, as everywhere, and what was written since the last fork, the latter in the
-//! background when it is much and the host can (`copy_out.rs`); a first fork copies nothing else. The host's mappings pay for islands of moved pages: runs are joined over few
+//! background when it is much and the host can (`copy_out.rs`); a first fork copies nothing else. The
+//! host's mappings pay for islands of moved pages: runs are joined over few
 //! pages that nobody wrote, which are copied, too, and over more when mappings run short.
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use crate::live::LiveSpace;
 use crate::rules::RuleSet;
 use crate::space::{AddressSpace, FromDevice, PinRequest, ToDevice};
 use crate::stats::Counts;
+use crate::table::Entry;
 
 const PAGES: u32 = 256;
 
@@ -161,6 +162,31 @@ fn a_root_that_is_pinned_where_it_wrote_nothing_is_forked_twice() {
     let child = root.fork().expect("room");
     assert_eq!((read(&child, 7), read(&child, 8)), (0, 1));
     drop(pin);
+}
+
+/// Copies may be in the layer where the first guest has never written most pages: those are holes for good.
+#[test]
+fn a_hole_that_nobody_fills_is_zeros() {
+    let backing = BackingKind::HostCow;
+    let options = MemoryOptions { backing, copy_out: ON_DEMAND, ..MemoryOptions::default() };
+    let memory = HostMemory::new(PAGES, options).expect("private mappings");
+    let family = Family::new(Arc::new(memory), RuleSet::SingleRefcount.into(), PAGES);
+    let root = AddressSpace::root(&family).expect("a first guest");
+    let mut together = 0;
+    for value in 1..5 {
+        write(&root, 7, value);
+        let child = root.fork().expect("room");
+        let layers = [7, 9].map(|page| match child.map().get(Gfn(page)) {
+            Entry::Mapped(mapped) => mapped.layer,
+            other => panic!("{other:?}"),
+        });
+        together += usize::from(value > 1 && layers[0] == layers[1]);
+        assert_eq!([7, 9].map(|page| read(&child, page)), [value, 0]);
+        write(&child, 10, 1);
+        assert_eq!([7, 10].map(|page| read(&root, page)), [value, 0]);
+        root.finish_copy_out();
+    }
+    assert!(together > 0, "no copy was in the first layer");
 }
 
 #[test]
