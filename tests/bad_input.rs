@@ -9,13 +9,14 @@ use pincow_tests::{Elsewhere, NOBODY, Pincow, is_root};
 use tempfile::NamedTempFile;
 
 /// The commands that run guests.
-const GUESTS: [&[&str]; 7] = [
+const GUESTS: [&[&str]; 8] = [
     &["run"],
     &["demo"],
     &["bench", "clone"],
     &["bench", "fork"],
     &["bench", "fork-io"],
     &["bench", "fault"],
+    &["bench", "density"],
     &["bench", "blk"],
 ];
 

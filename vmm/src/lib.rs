@@ -14,5 +14,6 @@ pub mod kvm;
 pub mod lab;
 pub mod machine;
 pub mod payload;
+pub mod process;
 pub mod stress;
 pub mod virtio;

@@ -24,10 +24,7 @@ pub struct HostMapping {
 /// What reading `/proc/self/maps` gives.
 pub fn mappings_in(addresses: Range<usize>) -> io::Result<Vec<HostMapping>> {
     let maps = fs::read_to_string("/proc/self/maps")?;
-    let inside = |mapping: &HostMapping| {
-        mapping.addresses.start < addresses.end && addresses.start < mapping.addresses.end
-    };
-    Ok(maps.lines().filter_map(mapping).filter(inside).collect())
+    Ok(maps.lines().filter_map(mapping).filter(|mapping| overlap(mapping, &addresses)).collect())
 }
 
 /// The proportional share of the memory in `addresses` that the kernel charges to this process,
@@ -37,17 +34,50 @@ pub fn mappings_in(addresses: Range<usize>) -> io::Result<Vec<HostMapping>> {
 ///
 /// What reading `/proc/self/smaps` gives.
 pub fn pss_bytes(addresses: Range<usize>) -> io::Result<u64> {
+    Ok(each("Pss:", |mapping, _| overlap(mapping, &addresses))?.into_iter().sum())
+}
+
+/// What the kernel has copied in the mappings in `addresses`, or made there of nothing, in bytes
+/// (`Anonymous` in proc_pid_smaps(5)).
+///
+/// # Errors
+///
+/// What reading `/proc/self/smaps` gives.
+pub fn anonymous_bytes_in(addresses: Range<usize>) -> io::Result<u64> {
+    Ok(each("Anonymous:", |mapping, _| overlap(mapping, &addresses))?.into_iter().sum())
+}
+
+/// What the kernel has copied in each mapping of the memfd with this inode, in bytes, in the order of
+/// addresses (`Anonymous` in proc_pid_smaps(5)).
+///
+/// # Errors
+///
+/// What reading `/proc/self/smaps` gives.
+pub fn anonymous_bytes_of(inode: u64) -> io::Result<Vec<u64>> {
+    each("Anonymous:", |mapping, line| mapping.inode == inode && line.contains(" /memfd:"))
+}
+
+/// A figure of each mapping that is wanted, in bytes, in the order of addresses.
+fn each(figure: &str, wanted: impl Fn(&HostMapping, &str) -> bool) -> io::Result<Vec<u64>> {
     let smaps = fs::read_to_string("/proc/self/smaps")?;
-    let (mut inside, mut kib) = (false, 0);
+    let (mut inside, mut bytes) = (false, Vec::new());
     for line in smaps.lines() {
         if let Some(mapping) = mapping(line) {
-            inside =
-                mapping.addresses.start < addresses.end && addresses.start < mapping.addresses.end;
-        } else if let (true, Some(share)) = (inside, line.strip_prefix("Pss:")) {
-            kib += share.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
+            inside = wanted(&mapping, line);
+        } else if let (true, Some(value)) = (inside, line.strip_prefix(figure)) {
+            bytes.push(kib(value) * 1024);
         }
     }
-    Ok(kib * 1024)
+    Ok(bytes)
+}
+
+fn overlap(mapping: &HostMapping, addresses: &Range<usize>) -> bool {
+    mapping.addresses.start < addresses.end && addresses.start < mapping.addresses.end
+}
+
+/// Reads `238 kB`.
+fn kib(text: &str) -> u64 {
+    text.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
 /// Reads `start-end permissions offset device inode`.

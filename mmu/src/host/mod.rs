@@ -78,13 +78,13 @@ mod registry;
 mod store;
 mod swap;
 #[cfg(test)]
-mod test_access;
+pub(crate) mod test_access;
 mod uffd;
 mod uffd_open;
 mod uffd_sys;
 mod window;
 
-pub use accounting::{HostMapping, mappings_in, pss_bytes};
+pub use accounting::{HostMapping, anonymous_bytes_in, anonymous_bytes_of, mappings_in, pss_bytes};
 pub use faults::{FaultKind, Resolve, Resolved};
 pub use host_memory::HostMemory;
 pub use inject::FailureInjector;

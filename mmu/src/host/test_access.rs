@@ -6,10 +6,10 @@ use super::Window;
 use crate::gfn::{Gfn, PAGE_SIZE};
 
 /// Words in a page.
-pub(super) const WORDS: usize = PAGE_SIZE / 8;
+pub(crate) const WORDS: usize = PAGE_SIZE / 8;
 
 /// Loads a word of a frame.
-pub(super) fn load(window: &Window, gfn: u32, word: usize) -> u64 {
+pub(crate) fn load(window: &Window, gfn: u32, word: usize) -> u64 {
     assert!(word < WORDS);
     let page = window.address(Gfn(gfn)).cast::<u64>();
     // SAFETY: `address` has checked the frame, the word lies in it, and the test has mapped it.
@@ -17,7 +17,7 @@ pub(super) fn load(window: &Window, gfn: u32, word: usize) -> u64 {
 }
 
 /// Stores a word of a frame.
-pub(super) fn store(window: &Window, gfn: u32, word: usize, value: u64) {
+pub(crate) fn store(window: &Window, gfn: u32, word: usize, value: u64) {
     assert!(word < WORDS);
     let page = window.address(Gfn(gfn)).cast::<u64>();
     // SAFETY: as in `load`.

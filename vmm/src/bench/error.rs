@@ -91,6 +91,40 @@ pub enum BenchError {
         /// What it needs.
         least: u64,
     },
+    /// So many guests at once are too many for a limit of this process or host.
+    #[error(
+        "{guests} guests at once need {needed} {what}, and this process may have {free} more: {fits} would \
+         fit (--clones); {advice}"
+    )]
+    NoRoom {
+        /// How many were wanted.
+        guests: usize,
+        /// Of what there is not enough.
+        what: &'static str,
+        /// What all of them would take.
+        needed: u64,
+        /// What there is.
+        free: u64,
+        /// How many there is room for.
+        fits: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// There was no room for another guest, although a look at the limits had said so.
+    #[error(
+        "with {alive} of {wanted} guests alive there is no room for another one (--clones): {source}"
+    )]
+    Full {
+        /// How many were alive.
+        alive: usize,
+        /// How many were wanted.
+        wanted: usize,
+        /// What went wrong.
+        source: Box<Self>,
+    },
+    /// The kernel's own accounting could not be read.
+    #[error("reading the kernel's accounting of memory: {0}")]
+    Accounting(#[source] io::Error),
     /// Something else was measured than was meant.
     #[error("{expected} write faults should have been answered by `{what}`, and {found} were")]
     OtherFaults {

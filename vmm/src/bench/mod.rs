@@ -12,6 +12,7 @@
 //! | [`clone`] | from the call to the first answer of a clone's own vCPU |
 //! | [`fork`] | the same for a fork of a guest that runs, and how long that guest stands still |
 //! | [`fork_io`] | the same while disk transfers are in flight, on fast and slow disks |
+//! | [`density`] | what idle clones take, many of which are alive at once |
 //! | [`fault`] | a guest's first write to a page that it shares, or shared |
 //! | [`blk`] | disk transfers of a guest, beside the same by a bare loop on the host |
 //! | [`pin`] | a pin of a frame for a transfer, and its end |
@@ -38,6 +39,7 @@ use crate::payload::PAYLOAD;
 mod bare;
 pub mod blk;
 pub mod clone;
+pub mod density;
 mod disk;
 mod error;
 pub mod fault;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gfn::{Gfn, PAGE_SIZE, Run};
+use crate::host::mapping::Mapping;
 use crate::host::store::Store;
 use vm_memory::Bytes;
 
@@ -31,4 +32,21 @@ fn a_stores_own_mapping_is_found_and_charged() {
     assert_eq!(found[0].addresses, addresses);
     assert_eq!((found[0].offset, found[0].inode), (0, store.inode().expect("fstat")));
     assert_eq!(pss_bytes(addresses).expect("smaps"), 4 * PAGE_SIZE as u64);
+}
+
+#[test]
+fn copies_of_each_private_mapping_are_told_apart() {
+    let store = Store::new(64).expect("store");
+    store.slice(Run::new(0, 64)).write_slice(&[1; 64 * PAGE_SIZE], 0).expect("in range");
+    let private = |pages: u32| {
+        let mapping = Mapping::reserve(64 * PAGE_SIZE).expect("addresses");
+        mapping.show_private(store.file().expect("a memfd"), mapping.all()).expect("mmap");
+        mapping.populate(Run::new(0, pages)).expect("a copy of each");
+        mapping
+    };
+    let _mappings = [0, 3, 64].map(private);
+    let mut copied = anonymous_bytes_of(store.inode().expect("fstat")).expect("smaps");
+    copied.sort_unstable();
+    // The store's own mapping is shared, so that nothing is ever copied in it.
+    assert_eq!(copied, [0, 0, 3, 64].map(|pages| pages * PAGE_SIZE as u64));
 }

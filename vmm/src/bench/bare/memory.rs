@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +51,16 @@ impl Content {
         let file = memfd().map_err(BenchError::system("memfd_create"))?;
         file.set_len(len_bytes as u64).map_err(BenchError::system("ftruncate"))?;
         Ok(Self { file, len_bytes })
+    }
+
+    /// Memory that the kernel charges to it, in bytes: `st_blocks` of fstat(2).
+    pub(in crate::bench) fn resident_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.blocks() * 512)
+    }
+
+    /// The memfd's inode, as `/proc/self/maps` names it.
+    pub(in crate::bench) fn inode(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.ino())
     }
 
     /// Maps all of it, in one call.

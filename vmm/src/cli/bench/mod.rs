@@ -12,6 +12,7 @@ use crate::guest::BackingKind;
 
 mod blk;
 mod clone;
+mod density;
 mod fault;
 mod fork;
 mod fork_io;
@@ -23,9 +24,9 @@ mod tests;
 
 use report::Report;
 
-/// Measure clones, forks, write faults, disk transfers and pins, beside a floor taken in the same run.
+/// Measure clones, forks, write faults, idle clones, disk transfers and pins, beside a floor in the same run.
 ///
-/// The floor of clones, forks and write faults is a virtual machine made of the bare KVM calls: the
+/// The floor of clones, forks, write faults and idle clones is a virtual machine made of the bare KVM calls: the
 /// same memory size, payload and vCPU state, over one mapping of a memfd that was there before; that
 /// of disk transfers is a bare io_uring loop on the host. Samples of pincow and of the floor take turns.
 /// Compare ratios, never absolute times of different machines.
@@ -36,6 +37,7 @@ pub(super) enum Command {
     Fork(fork::Args),
     ForkIo(fork_io::Args),
     Fault(fault::Args),
+    Density(density::Args),
     Blk(blk::Args),
     Pin(pin::Args),
 }
@@ -52,6 +54,7 @@ fn measure(command: Command) -> Result<Report, Failure> {
         Command::Fork(args) => fork::run(&args),
         Command::ForkIo(args) => fork_io::run(&args),
         Command::Fault(args) => fault::run(&args),
+        Command::Density(args) => density::run(&args),
         Command::Blk(args) => blk::run(&args),
         Command::Pin(args) => pin::run(&args),
     }

@@ -136,6 +136,32 @@ fn bench_blk_has_a_case_per_direction_size_and_depth() {
 }
 
 #[test]
+fn bench_density_has_both_sides_per_memory_size() {
+    let line = "density --json --clones 4 --write 3 --memory 16M,32M --backing hostcow";
+    let Some(report) = report(line) else { return };
+    assert!(report.is_well());
+    let json = report.json().unwrap();
+    assert_eq!((&json["bench"], &json["backing"]), (&"density".into(), &"hostcow".into()));
+    let found = cases(&report);
+    let sides: Vec<_> = found.iter().map(|case| case["side"].as_str().unwrap()).collect();
+    assert_eq!(sides, ["clone", "floor", "clone", "floor"]);
+    for case in found {
+        assert_eq!(case["n"], 4);
+        for samples in ["spawn_samples_us", "written_samples_bytes"] {
+            assert_eq!(case[samples].as_array().unwrap().len(), 4, "{case}");
+        }
+        assert!(case["each_bytes"]["written"].as_f64().unwrap() >= 3.0 * 4096.0, "{case}");
+        let looks = case["looks"].as_array().unwrap();
+        assert_eq!((&looks[0]["alive"], &looks[4]["alive"]), (&0.into(), &4.into()));
+        assert!(looks.iter().all(|look| look["process"]["anonymous_bytes"].is_u64()), "{case}");
+    }
+    let comparisons = json["comparisons"].as_array().unwrap();
+    assert_eq!(comparisons.len(), 2);
+    assert!(comparisons[1]["limit_bytes"].as_f64().unwrap() >= 65536.0 + 3.0 * 4096.0);
+    assert!(report.text().contains("4 clones alive at once"));
+}
+
+#[test]
 fn bench_pin_has_a_case_per_contention_and_needs_no_guest() {
     let Some(report) = report("pin --json --samples 3") else { return };
     assert!(report.is_well());
@@ -156,6 +182,7 @@ fn bench_pin_has_a_case_per_contention_and_needs_no_guest() {
 fn options_that_make_no_sense_are_refused() {
     for line in [
         "clone --samples 0",
+        "density --clones 0",
         "fault --pages 0",
         "fork --dirty much",
         "clone --memory ,",
@@ -184,6 +211,7 @@ fn options_that_make_no_sense_are_refused() {
         "blk --size 1M --block 128K --depth 64",
         "blk --dir /no/such/folder",
         "pin --rules mapcount",
+        "density --clones 1000000",
     ] {
         let words = std::iter::once("bench").chain(line.split(' '));
         let refused = measure(Line::try_parse_from(words).unwrap().command);
