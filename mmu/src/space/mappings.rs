@@ -37,8 +37,14 @@ mod tests;
 /// Blocks per guest, the finest that the budget allows first.
 const BLOCKS: [u32; 4] = [256, 64, 16, 4];
 
-/// Mappings taken from the budget at a time.
+/// What a reservation that is not the coarsest may take of what is free: one of so many. So a thousand
+/// clones fit into what a process may have by default, and a few have fine blocks.
+const MODEST: usize = 256;
+
+/// Mappings taken from the budget at a time, at most: one of [`STEP_PART`] of what is free, so that many spaces
+/// which write little leave enough to each other.
 const STEP: usize = 64;
+const STEP_PART: usize = 4096;
 
 /// The mappings of one window.
 pub(crate) struct Mappings<B: Backing> {
@@ -91,7 +97,7 @@ impl<B: Backing> Mappings<B> {
             let headroom = 2 * table.pages().div_ceil(block_pages) as usize;
             // A finer reservation is for times of plenty: it leaves the greater part to others.
             let modest =
-                blocks == BLOCKS[BLOCKS.len() - 1] || headroom <= backing.free_mappings() / 64;
+                blocks == BLOCKS[BLOCKS.len() - 1] || headroom <= backing.free_mappings() / MODEST;
             let reserved = charged + headroom;
             if modest && backing.reserve_mappings(reserved) {
                 let backing = Arc::clone(backing);
@@ -120,7 +126,7 @@ impl<B: Backing> Mappings<B> {
         if lacking == 0 {
             return true;
         }
-        let step = lacking.max(STEP);
+        let step = lacking.max(STEP.min(self.backing.free_mappings() / STEP_PART));
         let got = [step, lacking].into_iter().find(|&n| self.backing.reserve_mappings(n));
         self.reserved += got.unwrap_or(0);
         got.is_some()

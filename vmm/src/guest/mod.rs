@@ -40,6 +40,7 @@ use crate::virtio::vsock::VsockCounts;
 mod config;
 mod disk;
 mod error;
+mod mappings;
 mod peripherals;
 mod realm;
 mod rest;
@@ -49,6 +50,7 @@ pub(crate) mod tests;
 mod wiring;
 
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
+use mappings::Mappings;
 use peripherals::{ChildPeripherals, Peripherals, PeripheralsConfig, SavedPeripherals};
 use wiring::{device_line, on_bus};
 
@@ -74,6 +76,7 @@ pub struct Guest {
     peripherals: Peripherals,
     space: Arc<LiveSpace>,
     realm: Arc<Realm>,
+    _mappings: Mappings,
 }
 
 /// A guest at a cut, without its memory: `D` is what became of each disk.
@@ -149,6 +152,7 @@ impl Guest {
         if wanted > VIRTIO_DEVICES {
             return Err(GuestError::Devices { wanted });
         }
+        let mappings = Mappings::take(realm.family(), vcpus as usize, wanted)?;
         let line = || device_line(matches!(program, Program::Payload(_)));
         let disk = |config| GuestDisk::new(config, &space, inflight, line()?);
         let disks = disks.into_iter().map(disk).collect::<Result<Vec<_>, _>>()?;
@@ -159,7 +163,7 @@ impl Guest {
             Program::Payload(payload) => Machine::boot(host, ram, config, payload)?,
             Program::Linux(linux) => Machine::boot_linux(host, ram, config, linux)?,
         };
-        Ok(Self { machine, disks, peripherals, space, realm })
+        Ok(Self { machine, disks, peripherals, space, realm, _mappings: mappings })
     }
 
     /// A guest that goes on where it was saved, over memory and disks that it shares.
@@ -169,6 +173,8 @@ impl Guest {
         own: ChildConfig,
         saved: Saved<Disk>,
     ) -> Result<Self, GuestError> {
+        let devices = saved.disks.len() + saved.peripherals.count();
+        let mappings = Mappings::take(realm.family(), saved.machine.vcpus.len(), devices)?;
         let ChildConfig { serial, nets, vsock } = own;
         let own = ChildPeripherals { nets, vsock };
         live::attach(&space);
@@ -180,7 +186,8 @@ impl Guest {
         let config = MachineConfig { serial, devices, ..MachineConfig::default() };
         let ram = GuestRam::of_space(&space);
         let machine = Machine::restore(realm.host(), ram, config, &saved.machine)?;
-        Ok(Self { machine, disks, peripherals, space, realm: Arc::clone(realm) })
+        let realm = Arc::clone(realm);
+        Ok(Self { machine, disks, peripherals, space, realm, _mappings: mappings })
     }
 
     /// A child that stands where this guest is now, and shares its memory. This guest goes on at

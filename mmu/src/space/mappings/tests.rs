@@ -102,10 +102,27 @@ fn blocks_are_fine_in_times_of_plenty_only() {
         let table = Table::filled(1_024, Entry::Mapped(Mapped::own(LayerId(0))));
         Mappings::reserve(&fake, &table).map(|mappings| (mappings.block_pages, mappings.headroom))
     };
-    assert_eq!(headroom(65_000).unwrap(), (4, 512));
-    assert_eq!(headroom(10_000).unwrap(), (16, 128));
+    assert_eq!(headroom(200_000).unwrap(), (4, 512));
+    assert_eq!(headroom(65_000).unwrap(), (16, 128));
+    assert_eq!(headroom(10_000).unwrap(), (64, 32));
     assert_eq!(headroom(100).unwrap(), (256, 8));
     assert!(matches!(headroom(8), Err(SpaceError::NoMappings { needed: 9, free: 8 })));
+}
+
+/// A thousand spaces that write a little have room in what a process may have by default, with what a machine
+/// of one vCPU takes beside each.
+#[test]
+fn a_thousand_modest_spaces_fit() {
+    const PAGES: u32 = 16_384;
+    let fake = Arc::new(Fake::new(PAGES, 63_000));
+    let table = Table::filled(PAGES, Entry::Mapped(Mapped::own(LayerId(0))));
+    let mut spaces = Vec::new();
+    for number in 0..1_000 {
+        assert!(fake.reserve_mappings(6), "{number} fit");
+        let mut mappings = Mappings::reserve(&fake, &table).unwrap();
+        assert!(mappings.make_room(3), "{number} fit");
+        spaces.push(mappings);
+    }
 }
 
 /// Random first writes with hardly any mappings: none fails, what is used stays within what is

@@ -143,6 +143,12 @@ pub(super) struct SavedPeripherals {
     balloon: Option<SavedBalloon>,
 }
 
+impl SavedPeripherals {
+    pub(super) fn count(&self) -> usize {
+        self.nets.len() + usize::from(self.rng.is_some()) + usize::from(self.vsock.is_some())
+    }
+}
+
 /// The devices are stopped while this lives.
 pub(super) struct ParkedPeripherals<'a> {
     nets: Vec<ParkedNet<'a>>,
