@@ -14,6 +14,7 @@ use serde_json::Value;
 
 mod control {
     pub(crate) mod bench;
+    mod memory;
 }
 
 /// How often something random is tried.

@@ -188,6 +188,16 @@ impl<B: Backing> Family<B> {
         Arc::clone(self.pool.read().layer(id))
     }
 
+    /// A layer, if it is still there.
+    pub(crate) fn find_layer(&self, id: LayerId) -> Option<Arc<Layer<B>>> {
+        self.pool.read().get(id).map(Arc::clone)
+    }
+
+    /// All layers.
+    pub(crate) fn all_layers(&self) -> Vec<Arc<Layer<B>>> {
+        self.pool.read().iter().map(Arc::clone).collect()
+    }
+
     /// The aliases of a layer that an entry names, for pins.
     pub(crate) fn aliases(&self, id: LayerId) -> WeakAliases<B> {
         let make = |layer: &Arc<Layer<B>>| Aliases::new(layer, &self.me, self.rules);

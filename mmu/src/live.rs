@@ -8,6 +8,10 @@ use crate::host::{FaultKind, HostMemory, Resolve, Resolved};
 use crate::image::Image;
 use crate::space::AddressSpace;
 
+mod footprint;
+
+pub use footprint::Footprint;
+
 /// A guest's memory with every first write trapped.
 pub type LiveSpace = AddressSpace<HostMemory>;
 

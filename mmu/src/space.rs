@@ -183,6 +183,12 @@ impl<B: Backing> AddressSpace<B> {
         self.look(Run::new(0, self.family.pages()), |state| state.held.table.clone())
     }
 
+    /// The same, and whether an image holds what the map may not write.
+    pub(crate) fn map_and_whether_based(&self) -> (Table, bool) {
+        let based = |state: &State<B>| (state.held.table.clone(), state.held.base().is_some());
+        self.look(Run::new(0, self.family.pages()), based)
+    }
+
     /// How many frames it may write.
     pub(crate) fn own_frames(&self) -> u64 {
         self.learn_all();

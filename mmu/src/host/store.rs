@@ -99,6 +99,25 @@ impl Store {
         }
     }
 
+    /// The frames of `run` that the kernel has given memory, or swap, as neighbours in order.
+    ///
+    /// # Errors
+    ///
+    /// What lseek(2) gives.
+    pub fn resident(&self, run: Run) -> io::Result<Vec<Run>> {
+        let Some(file) = &self.file else {
+            return Ok(pagemap::copied(&self.own, run));
+        };
+        let end = run.offset() + run.len_bytes();
+        let (mut at, mut found) = (run.offset(), Vec::new());
+        while let Some(data) = seek(file, at, libc::SEEK_DATA)?.filter(|&data| data < end) {
+            // Beyond the data there is the end of the file, if nothing else.
+            at = seek(file, data, libc::SEEK_HOLE)?.map_or(end, |hole| hole.min(end));
+            found.push(Run::new((data / PAGE_SIZE) as u32, (at / PAGE_SIZE) as u32));
+        }
+        Ok(found)
+    }
+
     /// Whether the frames are anonymous memory of this process, as copies in a window are: the kernel counts
     /// them with its heap.
     #[must_use]

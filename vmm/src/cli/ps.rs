@@ -12,15 +12,20 @@ use super::output::Output;
 use super::remote::{Name, unexpected};
 use super::{Failure, Outcome, failure};
 use crate::control::place::{self, Found};
-use crate::control::{Client, ClientError, GuestInfo, Process, Request, Response, SnapshotInfo};
+use crate::control::{
+    Client, ClientError, GuestInfo, GuestMemory, Process, ProcessMemory, Request, Response,
+    SnapshotInfo,
+};
 
 /// List the guests of all running processes of this user.
 ///
 /// Those are the ones that `pincow run` has in processes with a control socket in the runtime folder of this
 /// user: $XDG_RUNTIME_DIR/pincow, or /run/pincow for root where that is not set. A guest's name is PID.N:
 /// N is 1 for the guest that the process was started with. Guests that have ended stay in the list while their
-/// process lives. UNIQUE is the memory that only this guest holds, SHARED what others hold too: guests,
-/// snapshots, and disk transfers in flight, whose part is PINNED.
+/// process lives. UNIQUE is host memory that is this guest's alone, SHARED what other guests and snapshots have a
+/// part in, and PINNED what disk transfers in flight hold, of both. Memory that nobody has touched yet takes none.
+/// The last line of a process adds up what its guests have to themselves, what is shared, each page once, and the
+/// rest; beside it is what the kernel says of the same, and the process' proportional share (PSS).
 ///
 /// Sockets that dead processes have left behind are removed.
 #[derive(clap::Args)]
@@ -49,6 +54,7 @@ struct Running {
     control: PathBuf,
     pid: u32,
     resident_bytes: u64,
+    memory: Option<ProcessMemory>,
     guests: Vec<Named<GuestInfo>>,
     snapshots: Vec<Named<SnapshotInfo>>,
 }
@@ -103,13 +109,13 @@ fn ask(path: &Path) -> Result<Process, Failure> {
 }
 
 fn named(control: PathBuf, process: Process) -> Running {
-    let Process { pid, resident_bytes, guests, snapshots } = process;
+    let Process { pid, resident_bytes, memory, guests, snapshots } = process;
     let name = |number| Name { pid: Some(pid), number }.to_string();
     let guest = |what: GuestInfo| Named { name: name(what.id), what };
     let snapshot = |what: SnapshotInfo| Named { name: name(what.id), what };
     let guests = guests.into_iter().map(guest).collect();
     let snapshots = snapshots.into_iter().map(snapshot).collect();
-    Running { control, pid, resident_bytes, guests, snapshots }
+    Running { control, pid, resident_bytes, memory, guests, snapshots }
 }
 
 /// A guest as people read it.
@@ -127,7 +133,8 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn of(guest: &GuestInfo, name: impl Fn(u32) -> Name) -> Self {
         let nothing = || "-".to_owned();
-        let frames = |count: Option<u64>| count.map_or_else(nothing, |count| rounded(count << 12));
+        let bytes =
+            |of: fn(GuestMemory) -> u64| guest.memory.map_or_else(nothing, |m| rounded(of(m)));
         let seconds = guest.age_ms / 1000;
         let age = match seconds {
             0..60 => format!("{}.{} s", seconds, guest.age_ms % 1000 / 100),
@@ -140,11 +147,25 @@ impl Columns {
             state: guest.state.to_string(),
             memory: MemorySize(guest.memory_bytes).to_string(),
             age,
-            unique: frames(guest.frames.map(|frames| frames.unique)),
-            shared: frames(guest.frames.map(|frames| frames.shared)),
-            pinned: frames(guest.frames.map(|frames| frames.pinned)),
+            unique: bytes(|memory| memory.unique_bytes),
+            shared: bytes(|memory| memory.shared_bytes),
+            pinned: bytes(|memory| memory.pinned_bytes),
         }
     }
+}
+
+/// All of a process, as people read it.
+fn sum(memory: &ProcessMemory) -> String {
+    let &ProcessMemory { unique_bytes, shared_bytes, other_bytes, kernel_bytes, pss_bytes } =
+        memory;
+    format!(
+        "in all: {} unique, {} shared, {} of stacks and heap; the kernel says {}, PSS {}",
+        rounded(unique_bytes),
+        rounded(shared_bytes),
+        rounded(other_bytes),
+        rounded(kernel_bytes),
+        rounded(pss_bytes)
+    )
 }
 
 fn write(to: &mut dyn Write, processes: &[Running]) -> io::Result<()> {
@@ -170,6 +191,9 @@ fn write(to: &mut dyn Write, processes: &[Running]) -> io::Result<()> {
         for Named { name: own, what } in &running.snapshots {
             let (of, clones) = (name(what.of), what.clones);
             writeln!(to, "{own:<12}{of:<12}a snapshot, of which {clones} guests were made")?;
+        }
+        if let Some(memory) = &running.memory {
+            writeln!(to, "{:<12}{}", running.pid, sum(memory))?;
         }
     }
     Ok(())

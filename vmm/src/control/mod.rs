@@ -62,8 +62,8 @@ pub use client::{Client, ClientError};
 pub use error::ControlError;
 pub use request::{Card, Own, Request, Sockets};
 pub use response::{
-    BalloonStats, DiskStats, Frames, GuestInfo, GuestState, GuestStats, How, Made, Process,
-    Response, SnapshotInfo, Stopping,
+    BalloonStats, DiskStats, Frames, GuestInfo, GuestMemory, GuestState, GuestStats, How, Made,
+    Process, ProcessMemory, Response, SnapshotInfo, Stopping,
 };
 pub use server::Server;
 pub use session::{Asking, Session};

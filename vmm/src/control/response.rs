@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use pincow_mmu::live::Footprint;
 use pincow_mmu::stats::Counts;
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +53,11 @@ pub enum Response {
 pub struct Process {
     /// Its number, as it sees itself.
     pub pid: u32,
-    /// Bytes of host memory that the frames of all guests and snapshots take together.
+    /// Bytes of host memory that the frames of all guests and snapshots take together, as the kernel counts the
+    /// blocks of their files and what it copied.
     pub resident_bytes: u64,
+    /// What the process takes, by pincow's counts and by the kernel's, where the kernel tells.
+    pub memory: Option<ProcessMemory>,
     /// The guests, those that have ended too.
     pub guests: Vec<GuestInfo>,
     /// The snapshots.
@@ -104,6 +108,43 @@ pub struct GuestInfo {
     pub age_ms: u64,
     /// What its memory is made of. A guest that has ended has none.
     pub frames: Option<Frames>,
+    /// What its memory takes of the host. A guest that has ended has none.
+    pub memory: Option<GuestMemory>,
+}
+
+/// What the memory of a guest takes of the host, in bytes: frames that the host has given no memory yet take none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestMemory {
+    /// No other guest and no snapshot has a part in it.
+    pub unique_bytes: u64,
+    /// Others have: guests and snapshots.
+    pub shared_bytes: u64,
+    /// Of both, what transfers in flight hold.
+    pub pinned_bytes: u64,
+}
+
+impl From<Footprint> for GuestMemory {
+    fn from(footprint: Footprint) -> Self {
+        let Footprint { unique_bytes, shared_bytes, pinned_bytes } = footprint;
+        Self { unique_bytes, shared_bytes, pinned_bytes }
+    }
+}
+
+/// What a process takes, in bytes. The first two are pincow's, by the counts of frames; the rest is the kernel's. The
+/// sum of the first three is what `kernel_bytes` says, but for what guests do while both are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMemory {
+    /// What all guests have to themselves.
+    pub unique_bytes: u64,
+    /// All other frames, each once: of several guests, of snapshots, of transfers whose guest has ended.
+    pub shared_bytes: u64,
+    /// Anonymous memory of the process that is no frame: stacks, heap.
+    pub other_bytes: u64,
+    /// Blocks of the files that frames are in, and all anonymous memory of the process.
+    pub kernel_bytes: u64,
+    /// The process' proportional share of the anonymous and shared memory that it maps (proc_pid_smaps(5)): frames
+    /// that no page table shows yet are not in it.
+    pub pss_bytes: u64,
 }
 
 /// What the memory of a guest is made of, in frames of 4 KiB, whether the host has given them memory yet or not.

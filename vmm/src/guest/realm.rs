@@ -143,6 +143,15 @@ impl Realm {
         self.family.each_store(Store::resident_bytes).into_iter().sum()
     }
 
+    /// What the frames take that anybody holds, by their counts, each frame once: pincow's own sum, which has to
+    /// be what the kernel says ([`Self::resident_bytes`]).
+    ///
+    /// # Errors
+    /// When a file cannot be asked.
+    pub fn held_bytes(&self) -> io::Result<u64> {
+        self.family.held_bytes()
+    }
+
     /// Of these, bytes that the kernel counts as anonymous memory of this process, too: what it copied.
     ///
     /// # Errors

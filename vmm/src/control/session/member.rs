@@ -132,7 +132,7 @@ impl Member {
     /// hold it too.
     fn let_go(&self, guest: &Guest, reason: Stopped) {
         let mut stats = self.stats_of(Some(guest), GuestState::Ended(reason.clone()));
-        stats.guest.frames = None;
+        (stats.guest.frames, stats.guest.memory) = (None, None);
         let ended = Life::Ended { reason, stats: Box::new(stats) };
         drop(std::mem::replace(&mut *self.life.lock(), ended));
     }
@@ -171,6 +171,7 @@ impl Member {
             started_unix_ms,
             age_ms,
             frames,
+            memory: guest.and_then(|guest| guest.space().footprint().ok()).map(Into::into),
         }
     }
 

@@ -1,13 +1,17 @@
 //! The guests of a process, and what is done with them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{BalloonStats, ControlError, GuestState, Process, Request, Response};
+use super::{
+    BalloonStats, ControlError, GuestInfo, GuestState, Process, ProcessMemory, Request, Response,
+};
 use crate::guest::{Guest, PeripheralError, Realm};
+use crate::process::ProcessUse;
 
 mod ask;
 mod kept;
@@ -143,12 +147,30 @@ impl Session {
             let state = self.state.lock();
             (state.members.values().cloned().collect(), state.snapshots.values().cloned().collect())
         };
+        let guests: Vec<_> = members.iter().map(|member| member.info()).collect();
         Process {
             pid: std::process::id(),
             resident_bytes: self.realm.resident_bytes().unwrap_or_default(),
-            guests: members.iter().map(|member| member.info()).collect(),
+            memory: self.memory(&guests).ok(),
+            guests,
             snapshots: snapshots.iter().map(|kept| kept.info()).collect(),
         }
+    }
+
+    /// What all of it takes. The kernel is asked last: what guests write meanwhile, it knows.
+    fn memory(&self, guests: &[GuestInfo]) -> io::Result<ProcessMemory> {
+        let unique_bytes =
+            guests.iter().filter_map(|guest| guest.memory).map(|memory| memory.unique_bytes).sum();
+        let held = self.realm.held_bytes()?;
+        let (frames, copies) = (self.realm.resident_bytes()?, self.realm.anonymous_bytes()?);
+        let process = ProcessUse::now()?;
+        Ok(ProcessMemory {
+            unique_bytes,
+            shared_bytes: held.saturating_sub(unique_bytes),
+            other_bytes: process.anonymous_bytes.saturating_sub(copies),
+            kernel_bytes: frames.saturating_sub(copies) + process.anonymous_bytes,
+            pss_bytes: process.pss_bytes,
+        })
     }
 
     /// Lets go of guests that have ended by themselves. Every request does so too.

@@ -91,6 +91,7 @@ fn guest(state: GuestState) -> GuestInfo {
         started_unix_ms: 7,
         age_ms: 8,
         frames: None,
+        memory: Some(Default::default()),
     }
 }
 
@@ -118,6 +119,7 @@ fn answers_survive_the_way_back() {
     let process = Process {
         pid: 4711,
         resident_bytes: 5,
+        memory: Some(Default::default()),
         guests: guests.iter().cloned().map(guest).collect(),
         snapshots: Vec::new(),
     };
