@@ -6,7 +6,7 @@ use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
-use super::report::{Case, Report, micros, ratio};
+use super::report::{Case, Report, micros, ratio, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::{Times, clone};
 
@@ -50,6 +50,9 @@ struct Row {
     ratio_p99: f64,
     floor_to_answer_us: Spread,
     ratio_to_answer_p50: f64,
+    clone_samples_us: Vec<f64>,
+    floor_samples_us: Vec<f64>,
+    floor_to_answer_samples_us: Vec<f64>,
 }
 
 impl Row {
@@ -65,6 +68,9 @@ impl Row {
             ratio_p99: ratio(ours.p99, floor.p99),
             floor_to_answer_us: floor_to_answer,
             ratio_to_answer_p50: ratio(ours.p50, floor_to_answer.p50),
+            clone_samples_us: tenths_of_us(&times.ours),
+            floor_samples_us: tenths_of_us(&times.floor),
+            floor_to_answer_samples_us: tenths_of_us(&times.floor_answer),
         }
     }
 }

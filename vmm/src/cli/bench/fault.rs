@@ -8,7 +8,7 @@ use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
-use super::report::{Case, Report, micros, ratio};
+use super::report::{Case, Report, micros, ratio, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::fault;
 
@@ -50,6 +50,8 @@ struct Row {
     floor_us: Spread,
     ratio_p50: f64,
     ratio_p99: f64,
+    samples_us: Vec<f64>,
+    floor_samples_us: Vec<f64>,
 }
 
 impl Case for Row {
@@ -94,8 +96,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     for (memory, guests) in cases {
         let case = format!("bench fault {memory}");
         let mut watch = watching(&mut progress, &case);
-        let times = fault::measure(&host, &guests, pages, args.samples, &mut watch)?;
-        let floor = Spread::of(&times.floor);
+        let measured = fault::measure(&host, &guests, pages, args.samples, &mut watch)?;
+        let floor = Spread::of(&measured.floor);
         let row = |case, times: &[Duration]| {
             let ours = Spread::of(times);
             Row {
@@ -107,10 +109,12 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
                 floor_us: floor,
                 ratio_p50: ratio(ours.p50, floor.p50),
                 ratio_p99: ratio(ours.p99, floor.p99),
+                samples_us: tenths_of_us(times),
+                floor_samples_us: tenths_of_us(&measured.floor),
             }
         };
-        rows.extend([row("copy", &times.copy), row("reuse", &times.reuse)]);
-        violations.extend(times.violations);
+        rows.extend([row("copy", &measured.copy), row("reuse", &measured.reuse)]);
+        violations.extend(measured.violations);
     }
     let notes = "times in us per page, mean of a sample";
     Ok(Report::new("fault", &common.setting(), notes, &rows, violations))

@@ -8,7 +8,7 @@ use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
-use super::report::{Case, Report, micros, ratio};
+use super::report::{Case, Report, micros, ratio, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::fork::{self, Dirt, Effort, ForkTimes};
 
@@ -80,6 +80,11 @@ struct Row {
     ratio_p99: f64,
     floor_to_answer_us: Spread,
     ratio_to_answer_p50: f64,
+    pause_samples_us: Vec<f64>,
+    floor_pause_samples_us: Vec<f64>,
+    child_samples_us: Vec<f64>,
+    floor_samples_us: Vec<f64>,
+    floor_to_answer_samples_us: Vec<f64>,
 }
 
 /// The steps that a pause cannot do without, measured bare.
@@ -130,6 +135,11 @@ impl Row {
             ratio_p99: ratio(child.p99, floor.p99),
             floor_to_answer_us: floor_to_answer,
             ratio_to_answer_p50: ratio(child.p50, floor_to_answer.p50),
+            pause_samples_us: tenths_of_us(&times.pause),
+            floor_pause_samples_us: tenths_of_us(&times.floor_pause),
+            child_samples_us: tenths_of_us(&times.answer.ours),
+            floor_samples_us: tenths_of_us(&times.answer.floor),
+            floor_to_answer_samples_us: tenths_of_us(&times.answer.floor_answer),
         }
     }
 }

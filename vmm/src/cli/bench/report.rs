@@ -19,9 +19,17 @@ pub(super) struct Report {
     refused: Vec<String>,
 }
 
+/// The name of what `--json` prints.
+pub(super) const FORMAT: &str = "pincow-bench";
+
+/// Its version, which another meaning of a field that was there before makes another one.
+pub(super) const VERSION: u32 = 1;
+
 /// The object that `--json` prints.
 #[derive(Serialize)]
 struct Json<'a, C: Serialize> {
+    format: &'a str,
+    version: u32,
     bench: &'a str,
     command: String,
     machine: &'a Machine,
@@ -68,6 +76,8 @@ impl Report {
             let violations = violations.as_slice();
             let machine = &machine;
             serde_json::json!(Json {
+                format: FORMAT,
+                version: VERSION,
                 bench,
                 command,
                 machine,
