@@ -4,7 +4,8 @@
 //! of the two times, divided by the pages, is what a first write costs. In the case *copy* the parent
 //! still holds the frames, so that each write gets a copy; in the case *reuse* the parent was dropped
 //! before, so that each write may have the frame as it is. The counters of the family tell that it was
-//! so, and the bytes of both sides that nothing leaked.
+//! so, and the bytes of both sides that nothing leaked. Where the host's kernel copies
+//! ([`BackingKind::HostCow`]) it does so in both cases: it does not know that the image has no other holder.
 //!
 //! The floor is the kernel's own copy-on-write: the same commands to the same payload in a bare
 //! virtual machine over a fresh `MAP_PRIVATE` mapping of a memfd. It is the floor of both cases.
@@ -23,7 +24,7 @@ use super::{
     BenchError, Guests, Turn, WARM_UP, Watch, boot, nowhere, snapshot_of_idle, timed_call, turns,
 };
 use crate::drive;
-use crate::guest::Guest;
+use crate::guest::{BackingKind, Guest};
 use crate::kvm::Host;
 
 /// Times of a first write to one page, sample by sample, each the mean of all pages of a command.
@@ -61,7 +62,8 @@ pub fn measure(
     let states = states_of(host, snapshot_of_idle(&root)?.state())?;
     let content = Content::of(&root, least)?;
     let floor = Floor { host, content, states, pages };
-    let mut ours = Ours { guest: root, pages, last: 0, times: FaultTimes::default() };
+    let backing = guests.sharing.backing;
+    let mut ours = Ours { guest: root, backing, pages, last: 0, times: FaultTimes::default() };
     let mut floor_times = Vec::new();
     for round in 0..WARM_UP + samples {
         watch("writing to shared pages", round, WARM_UP + samples);
@@ -93,6 +95,7 @@ fn per_page(first: Duration, again: Duration, pages: u64) -> Duration {
 struct Ours {
     /// The last of a chain: each was forked from the one before, which is gone.
     guest: Guest,
+    backing: BackingKind,
     pages: u64,
     /// What its pages begin with.
     last: u64,
@@ -117,7 +120,10 @@ impl Ours {
         let child = self.fork()?;
         // The parent lets go of the frames.
         self.guest = child;
-        let took = self.first_writes(&self.guest, "reuse", |counts| counts.reused)?;
+        let took = self.first_writes(&self.guest, "reuse", |counts| match self.backing {
+            BackingKind::Trap => counts.reused,
+            BackingKind::HostCow => counts.copied,
+        })?;
         self.times.reuse.push(took);
         self.last += 1;
         let found = wrong_page(&self.guest, self.pages, self.last, "the child that reused")?;

@@ -17,7 +17,8 @@ use crate::bench::fault;
 /// A child of a guest writes one word to each of some pages, and again: the difference, divided by the
 /// pages, is the time of a first write, mean of a sample. `copy`: the parent lives, so each write gets
 /// a copy of the page. `reuse`: the parent was dropped before, so each write may have the page as it is.
-/// The bytes of both sides are verified; exit status 1 if a page is wrong.
+/// With `--backing hostcow` the host's kernel copies in both cases. The bytes of both sides are
+/// verified; exit status 1 if a page is wrong.
 ///
 /// The floor of both is the kernel's own copy-on-write: the same commands to the same payload in a bare
 /// virtual machine over a fresh MAP_PRIVATE mapping of a memfd with the same bytes.

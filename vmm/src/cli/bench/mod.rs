@@ -17,6 +17,7 @@ mod fault;
 mod fork;
 mod fork_io;
 mod machine;
+mod page;
 mod pin;
 mod report;
 #[cfg(test)]
@@ -33,6 +34,14 @@ use report::Report;
 #[derive(clap::Subcommand)]
 #[command(max_term_width = 100)]
 pub(super) enum Command {
+    #[command(flatten)]
+    Measure(Measure),
+    Report(page::Args),
+}
+
+// Without documentation of its own, which clap would show in place of that above.
+#[derive(clap::Subcommand)]
+pub(super) enum Measure {
     Clone(clone::Args),
     Fork(fork::Args),
     ForkIo(fork_io::Args),
@@ -43,20 +52,23 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(command: Command) -> Outcome {
-    let report = measure(command)?;
+    let report = match command {
+        Command::Measure(bench) => measure(bench)?,
+        Command::Report(args) => return page::run(&args),
+    };
     report.print()?;
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn measure(command: Command) -> Result<Report, Failure> {
-    match command {
-        Command::Clone(args) => clone::run(&args),
-        Command::Fork(args) => fork::run(&args),
-        Command::ForkIo(args) => fork_io::run(&args),
-        Command::Fault(args) => fault::run(&args),
-        Command::Density(args) => density::run(&args),
-        Command::Blk(args) => blk::run(&args),
-        Command::Pin(args) => pin::run(&args),
+fn measure(bench: Measure) -> Result<Report, Failure> {
+    match bench {
+        Measure::Clone(args) => clone::run(&args),
+        Measure::Fork(args) => fork::run(&args),
+        Measure::ForkIo(args) => fork_io::run(&args),
+        Measure::Fault(args) => fault::run(&args),
+        Measure::Density(args) => density::run(&args),
+        Measure::Blk(args) => blk::run(&args),
+        Measure::Pin(args) => pin::run(&args),
     }
 }
 

@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use super::machine::quoted;
 use super::report::{Report, ratio};
-use super::{Command, measure};
+use super::{Measure, measure};
 use crate::kvm::tests::host;
 
 #[derive(Parser)]
 struct Line {
     #[command(subcommand)]
-    command: Command,
+    command: Measure,
 }
 
 fn report(line: &str) -> Option<Report> {
@@ -23,6 +23,7 @@ fn report(line: &str) -> Option<Report> {
 fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
     assert!(report.is_well());
     let json = report.json().unwrap();
+    assert_eq!((&json["format"], &json["version"]), (&"pincow-bench".into(), &1.into()));
     assert_eq!(json["bench"], bench);
     assert_eq!(json["rules"], "single-refcount");
     assert_eq!(json["backing"], "trap");
@@ -35,6 +36,11 @@ fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
         for spread in spreads {
             let at = |percentile| case[spread][percentile].as_f64().unwrap();
             assert!(0.0 < at("p50") && at("p50") <= at("p99"), "{spread}: {case}");
+            let samples = match spread.strip_suffix("_us") {
+                Some("fault") | None => "samples_us".to_owned(),
+                Some(name) => format!("{name}_samples_us"),
+            };
+            assert_eq!(case[&samples].as_array().unwrap().len(), 3, "{samples}: {case}");
         }
         assert_eq!(case["n"], 3);
         assert!(case["ratio_p50"].as_f64().unwrap() > 0.0, "{case}");
@@ -70,6 +76,14 @@ fn bench_fault_has_copy_and_reuse() {
     let names = |case: &Value| case["case"].as_str().unwrap().to_owned();
     let cases = report.json().unwrap()["cases"].as_array().unwrap();
     assert_eq!(cases.iter().map(names).collect::<Vec<_>>(), ["copy", "reuse"]);
+}
+
+#[test]
+fn bench_fault_counts_what_the_host_copies() {
+    let line = "fault --json --samples 2 --pages 256 --memory 16M --backing hostcow";
+    let Some(report) = report(line) else { return };
+    assert!(report.is_well());
+    assert_eq!(cases(&report).len(), 2);
 }
 
 fn cases(report: &Report) -> &Vec<Value> {
