@@ -12,8 +12,8 @@ const RIGHT: f64 = 404.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 254.0;
 
-/// Sizes nearer than this to one that has a label have none.
-const LABEL: f64 = 34.0;
+/// What is nearer than this to something that has a label has none.
+const LABEL: f64 = 46.0;
 
 /// Panels with the same axes.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Lines {
     pub(super) title: &'static str,
     /// What the axis of sizes has.
     pub(super) x_axis: &'static str,
+    /// Whether twice as much is always as far to the right.
+    pub(super) x_is_log: bool,
     /// What the axis of measures has, and its unit.
     pub(super) y_axis: &'static str,
     /// What the lines are: first pincow, then what it is compared with.
@@ -77,7 +79,7 @@ impl Lines {
         let measures = points().flat_map(|point| point.measures.iter().flatten());
         let values = measures.flat_map(|measure| [Some(measure.p50), measure.p99]);
         let y = Scale::over(values.flatten(), BOTTOM, TOP);
-        let x = Sizes::of(points().map(|point| point.x));
+        let x = Sizes::of(points().map(|point| point.x), self.x_is_log);
         self.panels.iter().map(|panel| self.panel(panel, &x, &y)).collect()
     }
 
@@ -91,14 +93,13 @@ impl Lines {
         }
         let mut points: Vec<&Point> = panel.points.iter().collect();
         points.sort_by(|one, other| one.x.total_cmp(&other.x));
-        let mut free = f64::NEG_INFINITY;
         for point in &points {
             let at = x.at(point.x);
             svg.line("grid", (at, BOTTOM), (at, BOTTOM + 4.0));
-            if at >= free {
-                svg.text("tick x", (at, BOTTOM + 18.0), Anchor::Middle, &point.label);
-                free = at + LABEL;
-            }
+        }
+        for point in with_room(&points, x) {
+            let below = (x.at(point.x), BOTTOM + 18.0);
+            svg.text("tick x", below, Anchor::Middle, &point.label);
         }
         svg.text("axis", (f64::midpoint(LEFT, RIGHT), BOTTOM + 40.0), Anchor::Middle, self.x_axis);
         let unit = format!("{}{}", self.y_axis, y.note());
@@ -133,8 +134,8 @@ fn draw(svg: &mut Svg, points: &[&Point], line: usize, name: &str, x: &Sizes, y:
         svg.dot("p50", (x, y.at(p50)));
     }
     if line == 0 {
-        for point in points {
-            if let (Some((x, measure)), Some(ratio)) = (measured(point), point.ratio) {
+        for point in with_room(points, x) {
+            if let (Some((x, measure)), Some(ratio)) = (measured(&point), point.ratio) {
                 let above = (y.at(measure.p99.unwrap_or(measure.p50)) - 7.0).max(TOP - 4.0);
                 svg.text("ratio", (x, above), Anchor::Middle, &format!("{ratio:.2} \u{d7}"));
             }
@@ -143,25 +144,43 @@ fn draw(svg: &mut Svg, points: &[&Point], line: usize, name: &str, x: &Sizes, y:
     svg.end();
 }
 
-/// The axis of sizes: each size a label of its own, and twice as much always as far to the right.
+/// Those beside which there is room for a label, the largest size first.
+fn with_room<'a>(points: &[&'a Point], x: &Sizes) -> Vec<&'a Point> {
+    let mut chosen: Vec<&Point> = Vec::new();
+    for &point in points.iter().rev() {
+        if chosen.last().is_none_or(|last| x.at(last.x) - x.at(point.x) >= LABEL) {
+            chosen.push(point);
+        }
+    }
+    chosen.reverse();
+    chosen
+}
+
+/// The axis of sizes, from the least to the largest.
 struct Sizes {
+    is_log: bool,
     least: f64,
     most: f64,
 }
 
 impl Sizes {
-    fn of(sizes: impl Iterator<Item = f64>) -> Self {
-        let sizes = sizes.map(|size| size.max(1.0).log2());
-        let (least, most) = sizes.fold((f64::INFINITY, 0.0_f64), |(least, most), size| {
+    fn of(sizes: impl Iterator<Item = f64>, is_log: bool) -> Self {
+        let scaled = sizes.map(|size| Self::scaled(size, is_log));
+        let (least, most) = scaled.fold((f64::INFINITY, 0.0_f64), |(least, most), size| {
             (least.min(size), most.max(size))
         });
-        Self { least, most }
+        Self { is_log, least, most }
+    }
+
+    fn scaled(size: f64, is_log: bool) -> f64 {
+        if is_log { size.max(1.0).log2() } else { size }
     }
 
     fn at(&self, size: f64) -> f64 {
         let (from, to) = (LEFT + 24.0, RIGHT - 24.0);
         let span = self.most - self.least;
-        let part = if span > 0.0 { (size.max(1.0).log2() - self.least) / span } else { 0.5 };
+        let size = Self::scaled(size, self.is_log);
+        let part = if span > 0.0 { (size - self.least) / span } else { 0.5 };
         from + part * (to - from)
     }
 }

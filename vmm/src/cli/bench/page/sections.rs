@@ -10,6 +10,7 @@ use super::table::Table;
 
 mod blk;
 mod clone;
+mod density;
 mod fault;
 mod fork;
 mod fork_io;
@@ -64,8 +65,15 @@ struct Bench {
 }
 
 /// In the order of the page.
-const BENCHES: [Bench; 6] =
-    [clone::BENCH, fork::BENCH, fault::BENCH, fork_io::BENCH, blk::BENCH, pin::BENCH];
+const BENCHES: [Bench; 7] = [
+    clone::BENCH,
+    fork::BENCH,
+    fault::BENCH,
+    fork_io::BENCH,
+    blk::BENCH,
+    pin::BENCH,
+    density::BENCH,
+];
 
 /// A section for each benchmark that was run.
 pub(super) fn sections(runs: &[Run]) -> Result<Vec<Section>, Failure> {
@@ -126,7 +134,7 @@ fn named<'a>(runs: &[&'a Run]) -> Vec<Named<'a>> {
             if !taken(&name) {
                 break;
             }
-            name = format!("{first} #{number}");
+            name = format!("{first} ({number})");
         }
         named.push(Named { run, name });
     }

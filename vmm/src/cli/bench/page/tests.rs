@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::html;
 use super::sections::sections;
-use super::sections::tests::{all_of, clone_case, document, fault_case, fork_case, runs};
+use super::sections::tests::{
+    all_of, clone_case, density, density_case, document, fault_case, fork_case, runs,
+};
 
 mod drawn;
 
@@ -106,6 +108,25 @@ fn pauses_are_where_the_axes_say() {
 }
 
 #[test]
+fn memory_is_where_the_axis_says() {
+    let page_of = |each: u64| {
+        let clones = density_case("clone", 1000, each << 10, &[900.0]);
+        page(&[density(&[clones, density_case("floor", 1000, 1 << 20, &[600.0])])])
+    };
+    let lines = |page: &str| -> Vec<Vec<f64>> {
+        let page = parsed(page);
+        let drawing = drawing(&page, "Unique memory by number of clones");
+        let axis = Axis::of(drawing, "y");
+        let line =
+            |track| of_class(track, "p50").map(|dot| axis.value(number(dot, "cy"))).collect();
+        of_class(drawing, "track").map(line).collect()
+    };
+    let found = lines(&page_of(1536));
+    assert!(are(&found[0], &[500.0, 1000.0]) && are(&found[1], &[750.0, 1500.0]), "{found:?}");
+    assert!(!are(&lines(&page_of(1600))[1], &[750.0, 1500.0]));
+}
+
+#[test]
 fn any_samples_make_a_whole_page() {
     let ends = [0.0, 0.1, 1e14];
     for samples in [&[0.0][..], &[7.0], &[5.0; 9], &[0.0; 4], &ends, &[1e-9, 1e14], &[0.0, 3.0]] {
@@ -134,7 +155,7 @@ fn any_samples_make_a_whole_page() {
                 assert!(!outline.contains("NaN") && !outline.contains("inf"), "{outline}");
             }
         }
-        assert_eq!(count, 7, "a drawing each, and two of forks");
+        assert_eq!(count, 9, "a drawing each, and two of forks and of many clones");
     }
 }
 
@@ -210,7 +231,8 @@ fn every_plot_names_its_axis_and_unit() {
     for drawing in page.descendants().filter(|node| node.has_tag_name("svg")) {
         let name = drawing.attribute("aria-label").unwrap();
         let mut axes = of_class(drawing, "axis").map(|node| node.text().unwrap());
-        let unit = |axis: &str| ["\u{b5}s", "ns", "IOPS"].iter().any(|unit| axis.contains(unit));
+        let unit =
+            |axis: &str| ["\u{b5}s", "ns", "IOPS", "MiB"].iter().any(|unit| axis.contains(unit));
         assert!(axes.any(unit), "{name}");
     }
 }

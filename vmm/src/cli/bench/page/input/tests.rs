@@ -26,7 +26,7 @@ fn assert_said(text: &str, words: &[&str]) {
 #[test]
 fn a_file_may_have_several_documents() {
     let text: String = all_of(&[1.0, 2.0]).iter().map(Value::to_string).collect();
-    assert_eq!(parse(&text, "f.json").unwrap().len(), 6);
+    assert_eq!(parse(&text, "f.json").unwrap().len(), 7);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn documents_of_another_version() {
 
 #[test]
 fn documents_without_what_a_page_needs() {
-    for at in 0..6 {
+    for at in 0..7 {
         let whole = all_of(&[1.0]).remove(at);
         for field in ["bench", "command", "rules", "backing", "known_findings", "machine", "cases"]
         {

@@ -139,6 +139,7 @@ fn draw(runs: &[Named<'_>]) -> Result<Drawn, Misfit> {
     let pause = Lines {
         title: "How long the parent stands still",
         x_axis: "dirty memory",
+        x_is_log: true,
         y_axis: "pause, \u{b5}s",
         lines: &["pincow", "floor: bare calls", "allowed to hostcow"],
         panels,

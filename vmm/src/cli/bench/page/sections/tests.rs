@@ -63,6 +63,22 @@ fn pin_case(ours: &[f64], floor: &[f64]) -> Value {
     })
 }
 
+/// So many guests, each of which adds so many bytes.
+pub(in super::super) fn density_case(side: &str, guests: u64, each: u64, spawn: &[f64]) -> Value {
+    let look = |alive: u64| {
+        let bytes = 5000 + alive * each;
+        let anonymous = bytes / 4;
+        json!({
+            "alive": alive, "memfd_bytes": bytes - anonymous,
+            "process": { "anonymous_bytes": anonymous },
+        })
+    };
+    json!({
+        "side": side, "memory_bytes": 64 << 20, "n": spawn.len(), "spawn_samples_us": spawn,
+        "each_bytes": { "written": 4096.0 }, "looks": [look(0), look(guests / 2), look(guests)],
+    })
+}
+
 /// One document for each benchmark, all of whose samples are these.
 pub(in super::super) fn all_of(samples: &[f64]) -> Vec<Value> {
     [
@@ -74,7 +90,16 @@ pub(in super::super) fn all_of(samples: &[f64]) -> Vec<Value> {
         ("pin", pin_case(samples, samples)),
     ]
     .map(|(bench, case)| document(bench, "hostcow", json!([case])))
-    .to_vec()
+    .into_iter()
+    .chain([density(&[
+        density_case("clone", 10, 1, samples),
+        density_case("floor", 10, 1, samples),
+    ])])
+    .collect()
+}
+
+pub(in super::super) fn density(cases: &[Value]) -> Value {
+    document("density", "hostcow", cases.into())
 }
 
 pub(in super::super) fn runs(documents: &[Value]) -> Vec<Run> {
@@ -129,6 +154,18 @@ fn transfers_in_a_second_are_compared_turn_by_turn() {
 }
 
 #[test]
+fn memory_is_what_was_added_since_nobody_was_alive() {
+    let clones = density_case("clone", 1000, 204_800, &[900.0, 900.0]);
+    let floor = density_case("floor", 1000, 102_400, &[600.0, 600.0]);
+    let text = markdown(&[density(&[clones.clone(), floor])]);
+    let row = "| hostcow | 64M | 2 | 200.0 | 100.0 | 100.0 | 4.0 | 900 | 900 | 600 | 600 | 1.50 |";
+    assert!(text.contains(row), "{text}");
+    let alone = runs(&[density(&[clones])]);
+    let error = sections(&alone).unwrap_err().to_string();
+    assert!(error.contains("no floor for `memory_bytes` 67108864"), "{error}");
+}
+
+#[test]
 fn runs_are_told_apart() {
     let names = |documents: &[Value]| -> Vec<String> {
         let runs = runs(documents);
@@ -141,7 +178,7 @@ fn runs_are_told_apart() {
     more["vcpus"] = 4.into();
     other["rules"] = "wait".into();
     assert_eq!(names(&[of("trap"), of("hostcow")]), ["trap", "hostcow"]);
-    assert_eq!(names(&[of("trap"), of("trap"), of("trap")]), ["trap", "trap #2", "trap #3"]);
+    assert_eq!(names(&[of("trap"), of("trap"), of("trap")]), ["trap", "trap (2)", "trap (3)"]);
     assert_eq!(names(&[of("trap"), more]), ["trap 1 vCPU", "trap 4 vCPU"]);
     assert_eq!(names(&[of("trap"), other]), ["trap single-refcount", "trap wait"]);
 }
@@ -151,5 +188,5 @@ fn a_benchmark_that_has_no_place_on_the_page_is_refused() {
     let error = sections(&runs(&[document("sleep", "trap", json!([{}]))])).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("made-up.json") && text.contains("`sleep`"), "{text}");
-    assert!(text.contains("clone, fork, fault, fork-io, blk, pin"), "{text}");
+    assert!(text.contains("clone, fork, fault, fork-io, blk, pin, density"), "{text}");
 }
