@@ -82,8 +82,10 @@ fn a_wrong_byte_is_told_by_the_page_and_by_the_status() {
     wrong["violations"] = json!(["a frame's count is 2, not 1"]);
     let ran = folder.report(&[&folder.file("a.json", &wrong.to_string())]);
     assert_eq!(ran.status, Some(1), "{}", ran.stderr);
-    assert!(ran.stdout.contains("VIOLATION: a frame's count is 2, not 1"), "{}", ran.stdout);
-    assert!(fs::read_to_string(folder.path("page.html")).unwrap().contains("VIOLATION a frame"));
+    assert!(ran.stdout.contains("VIOLATION: trap: a frame's count is 2, not 1"), "{}", ran.stdout);
+    assert!(
+        fs::read_to_string(folder.path("page.html")).unwrap().contains("VIOLATION trap: a frame")
+    );
 }
 
 #[test]

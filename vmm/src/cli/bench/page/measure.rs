@@ -19,11 +19,10 @@ mod tests;
 /// The running program, even when the file that it was started from has been replaced since.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// A benchmark, and its options.
+/// A benchmark.
 struct Planned {
     bench: &'static str,
-    options: &'static [&'static str],
-    /// Those for which there is more patience, and those for which there is less.
+    /// Its options: for patient people, and for others.
     thorough: &'static [&'static str],
     quick: &'static [&'static str],
     backings: &'static [&'static str],
@@ -37,7 +36,6 @@ const FAST: &[&str] = &["hostcow"];
 const PLAN: [Planned; 6] = [
     Planned {
         bench: "clone",
-        options: &[],
         thorough: &["--samples", "200"],
         quick: &["--samples", "5", "--memory", "64M"],
         backings: BOTH,
@@ -45,7 +43,6 @@ const PLAN: [Planned; 6] = [
     },
     Planned {
         bench: "fork",
-        options: &[],
         thorough: &["--dirty", "16M,64M,256M"],
         quick: &["--samples", "3", "--dirty", "1M,4M"],
         backings: BOTH,
@@ -53,7 +50,6 @@ const PLAN: [Planned; 6] = [
     },
     Planned {
         bench: "fault",
-        options: &[],
         thorough: &["--samples", "50"],
         quick: &["--samples", "3", "--pages", "256"],
         backings: BOTH,
@@ -61,24 +57,21 @@ const PLAN: [Planned; 6] = [
     },
     Planned {
         bench: "fork-io",
-        options: &[],
-        thorough: &["--samples", "20"],
+        thorough: &["--samples", "12", "--depth", "0,64"],
         quick: &["--samples", "2", "--depth", "0,8"],
         backings: FAST,
         on_disk: true,
     },
     Planned {
         bench: "blk",
-        options: &[],
-        thorough: &["--samples", "7"],
+        thorough: &["--samples", "5"],
         quick: &["--samples", "1", "--depth", "8", "--size", "16M"],
         backings: FAST,
         on_disk: true,
     },
     Planned {
         bench: "pin",
-        options: &[],
-        thorough: &["--samples", "200"],
+        thorough: &["--samples", "100"],
         quick: &["--samples", "3"],
         backings: BOTH,
         on_disk: false,
@@ -105,7 +98,7 @@ fn jobs(args: &Args) -> Vec<Job> {
         let effort = if args.quick { planned.quick } else { planned.thorough };
         for backing in planned.backings {
             let mut words = vec!["bench", planned.bench, "--json", "--backing", backing];
-            words.extend(planned.options.iter().chain(effort));
+            words.extend(effort);
             let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
             if planned.on_disk && args.dir.as_os_str() != "." {
                 words.extend(["--dir".to_owned(), args.dir.display().to_string()]);

@@ -17,6 +17,8 @@ const GAP: f64 = 14.0;
 const HILL: f64 = 15.0;
 const BIN: f64 = 3.0;
 const AXIS: f64 = 42.0;
+/// About the width of a figure.
+const FIGURE: f64 = 7.0;
 
 /// A plot of distributions on one axis.
 #[derive(Debug)]
@@ -76,10 +78,16 @@ impl Rows {
     }
 
     fn axis(&self, svg: &mut Svg, scale: &Scale, bottom: f64) {
-        for &tick in scale.ticks() {
-            let x = scale.at(tick);
+        // A label that would touch the one to its right is left out.
+        let mut free = f64::INFINITY;
+        for &tick in scale.ticks().iter().rev() {
+            let (x, text) = (scale.at(tick), figures(tick));
             svg.line("grid", (x, TOP), (x, bottom));
-            svg.text("tick x", (x, bottom + 15.0), Anchor::Middle, &figures(tick));
+            let half = text.len() as f64 * FIGURE / 2.0;
+            if x + half < free {
+                svg.text("tick x", (x, bottom + 15.0), Anchor::Middle, &text);
+                free = x - half - FIGURE;
+            }
         }
         let below = (f64::midpoint(LEFT, RIGHT), bottom + 35.0);
         svg.text("axis", below, Anchor::Middle, &format!("{}{}", self.axis, scale.note()));

@@ -94,14 +94,17 @@ fn names() -> String {
 }
 
 fn section(bench: &Bench, runs: &[&Run]) -> Result<Section, Misfit> {
-    let Drawn { plots, table } = (bench.draw)(&named(runs))?;
+    let named = named(runs);
+    let Drawn { plots, table } = (bench.draw)(&named)?;
     let mut settings = Vec::new();
     for run in runs {
         if !settings.contains(&run.setting) {
             settings.push(run.setting.clone());
         }
     }
-    let all = |of: fn(&Run) -> &[String]| runs.iter().flat_map(|run| of(run).to_vec()).collect();
+    let all = |of: fn(&Run) -> &[String]| {
+        named.iter().flat_map(|named| of(named.run).iter().map(|what| named.said(what))).collect()
+    };
     Ok(Section {
         bench: bench.name,
         title: bench.title,
@@ -142,6 +145,11 @@ fn named<'a>(runs: &[&'a Run]) -> Vec<Named<'a>> {
 }
 
 impl Named<'_> {
+    /// Who said something.
+    fn said(&self, what: &str) -> String {
+        format!("{}: {what}", self.name)
+    }
+
     /// The name, and how many samples a case has.
     fn with_samples(&self, samples: &[f64]) -> String {
         format!("{} \u{b7} n {}", self.name, samples.len())

@@ -98,7 +98,7 @@ fn a_run_all_of_whose_cases_were_refused_has_a_place() {
     let mut refused = document("fork", "trap", json!([]));
     refused["refused"] = json!(["no room"]);
     let sections = sections(&parse(&refused.to_string(), "f.json").unwrap()).unwrap();
-    assert_eq!(sections[0].refused, ["no room"]);
+    assert_eq!(sections[0].refused, ["trap: no room"]);
 }
 
 #[test]
