@@ -78,9 +78,9 @@ fn words_of(setting: &Setting) -> String {
 }
 
 fn of_plot(plot: &Plot) -> String {
-    let (title, keys, drawings) = match plot {
-        Plot::Rows(rows) => (rows.title, rows.keys(), vec![rows.svg()]),
-        Plot::Lines(lines) => (lines.title, lines.keys(), lines.svgs()),
+    let (title, keys, class, drawings) = match plot {
+        Plot::Rows(rows) => (rows.title, rows.keys(), "wide", vec![rows.svg()]),
+        Plot::Lines(lines) => (lines.title, lines.keys(), "panels", lines.svgs()),
     };
     if keys.is_empty() {
         // All cases were refused.
@@ -90,7 +90,6 @@ fn of_plot(plot: &Plot) -> String {
         format!("<span class=\"key t{at}\">{}</span>\n", escaped(name))
     };
     let keys: String = keys.iter().map(key).collect();
-    let class = if drawings.len() > 1 { "panels" } else { "wide" };
     format!(
         "<figure>\n<figcaption>{}</figcaption>\n<div class=\"keys\">{keys}</div>\n\
          <div class=\"{class}\">\n{}</div>\n</figure>\n",
