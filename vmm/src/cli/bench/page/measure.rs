@@ -33,7 +33,7 @@ const BOTH: &[&str] = &["hostcow", "trap"];
 const FAST: &[&str] = &["hostcow"];
 
 /// What the page has if nothing else is given.
-const PLAN: [Planned; 6] = [
+const PLAN: [Planned; 7] = [
     Planned {
         bench: "clone",
         thorough: &["--samples", "200"],
@@ -52,6 +52,13 @@ const PLAN: [Planned; 6] = [
         bench: "fault",
         thorough: &["--samples", "50"],
         quick: &["--samples", "3", "--pages", "256", "--memory", "16M"],
+        backings: BOTH,
+        on_disk: false,
+    },
+    Planned {
+        bench: "density",
+        thorough: &["--clones", "200"],
+        quick: &["--clones", "3", "--memory", "16M"],
         backings: BOTH,
         on_disk: false,
     },
