@@ -240,10 +240,11 @@ impl<B: Backing> CopyOut<B> {
 /// A guest's write to a page that waits, or a child's access to a frame that is missing.
 impl<B: Backing> Resolve for CopyOut<B> {
     fn resolve(&self, gfn: Gfn, kind: FaultKind) -> Resolved {
-        if kind.absent {
-            self.fetch(gfn);
-        } else {
-            self.release(gfn);
+        if let Some(work) = &mut *self.0.lock() {
+            match kind.absent {
+                true => work.resolve_hole(gfn),
+                false => work.release(Run::one(gfn)),
+            }
         }
         Resolved::Done
     }
@@ -287,10 +288,15 @@ impl<B: Backing> Work<B> {
         if self.missing.contains(gfn) {
             let first = gfn.0 - gfn.0 % AROUND;
             self.fill(Run::new(first, (first + AROUND).min(self.family.pages())));
-        } else {
-            // The layer may be an old one, in which others never wrote: a hole that is one.
-            self.traps().fill_holes(self.target.layer.store(), Run::one(gfn));
         }
+    }
+
+    /// Makes a child's access to a hole possible: the layer may be an old one, in which a frame that the image
+    /// names was never written. Other frames of the layer are none of the image's, and may be missing in
+    /// another copy-out.
+    fn resolve_hole(&mut self, gfn: Gfn) {
+        self.fetch(gfn);
+        self.traps().fill_holes(self.target.layer.store(), Run::one(gfn));
     }
 
     fn release(&mut self, run: Run) {
