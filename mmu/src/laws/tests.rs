@@ -201,7 +201,7 @@ fn control_the_sequences_reach_every_kind_of_event() {
     let mut totals = [Counts::default(); 2];
     for _ in 0..150 {
         let actions = sequences(80).new_tree(&mut runner).unwrap().current();
-        for (total, mappings) in totals.iter_mut().zip([usize::MAX / 2, 100]) {
+        for (total, mappings) in totals.iter_mut().zip([usize::MAX / 2, 60]) {
             let wrong = (Flaw::None, Rules::from(RuleSet::Exclusive));
             let (_, counts) = live(wrong, mappings, false, &actions);
             total.copied += counts.copied;
