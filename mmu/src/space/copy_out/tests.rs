@@ -4,6 +4,7 @@ use std::thread;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
+use crate::host::test_access::can_wait;
 use crate::host::{BackingKind, CopyOutOptions, HostMemory, MemoryOptions};
 use crate::live::LiveSpace;
 use crate::rules::RuleSet;
@@ -53,6 +54,9 @@ fn counts(space: &LiveSpace) -> Counts {
 
 #[test]
 fn both_sides_see_the_moment_and_then_what_they_write() {
+    if !can_wait() {
+        return;
+    }
     let parent = guest(ON_DEMAND);
     let child = parent.fork().expect("room");
     let copy_out = parent.copy_out().expect("a copy-out");
@@ -102,6 +106,9 @@ fn when_all_is_copied_nothing_is_protected_and_all_is_shared() {
 /// A guest that takes many pages back while mappings are short keeps what cannot be shared.
 #[test]
 fn what_would_take_too_many_mappings_stays_the_guests_own() {
+    if !can_wait() {
+        return;
+    }
     let parent = guest(ON_DEMAND);
     let child = parent.fork().expect("room");
     (0..PAGES - 1).step_by(2).for_each(|page| write(&parent, page, 1));
@@ -283,6 +290,9 @@ fn nobody_sees_a_page_that_is_half_full() {
 /// Control: a hole that is filled by memcpy has a page of zeros first.
 #[test]
 fn control_a_hole_that_is_filled_by_memcpy_is_seen_half_full() {
+    if !can_wait() {
+        return;
+    }
     let torn = CopyOutOptions { on_demand: false, torn: true, ..ON_DEMAND };
     assert!((0..100).any(|_| wrong_reads(torn) > 0));
 }
