@@ -69,12 +69,20 @@ impl<B: Backing> AddressSpace<B> {
         Ok(())
     }
 
-    /// Waits until all that a fork of this space left to copy is copied, and helps. Best before the guest is
-    /// stopped for another fork, which waits as well.
+    /// Waits until all that a fork of this space left to copy is copied, and helps.
     pub fn finish_copy_out(&self) {
         let copy_out = self.state.read().copy_out.clone();
         if let Some(copy_out) = copy_out {
             copy_out.finish();
+        }
+    }
+
+    /// Does what of a fork can be done while the guest still runs: what the last one left is copied, and what the
+    /// host has copied since is entered. Best before the guest is stopped.
+    pub fn get_ready(&self) {
+        self.finish_copy_out();
+        if self.family.backing().host_cow().is_some() {
+            self.learn_all();
         }
     }
 

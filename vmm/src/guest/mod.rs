@@ -222,8 +222,7 @@ impl Guest {
         plan: impl Fn(&ParkedDisk<'a>) -> Result<P, DiskError>,
         commit: impl Fn(P) -> D,
     ) -> Result<(T, Saved<D>, Cut), GuestError> {
-        // What the last cut left to copy is copied while the guest still runs.
-        self.space.finish_copy_out();
+        self.space.get_ready();
         let begun = Instant::now();
         let paused = self.machine.pause()?;
         // Before the disks, whose pins one of these may be waiting for under rule set `wait`.
