@@ -11,7 +11,6 @@ use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::{Gfn, Run};
 use crate::image::Image;
-use crate::layer::Layer;
 use crate::table::{Entry, LayerId, Mapped, SlotId, Table};
 
 /// A table and the references of its entries. Dropping it gives them back, which is also how a
@@ -88,25 +87,27 @@ impl<B: Backing> Drop for Holding<B> {
     }
 }
 
+/// What neighbours in a table have in common.
+#[derive(Clone, Copy, PartialEq)]
+enum Holds {
+    Frames(LayerId),
+    Slot(SlotId),
+}
+
 /// The first page whose frame has no room for another holder, if any.
 fn take_references<B: Backing>(family: &Family<B>, holder: Holder, table: &Table) -> Option<Gfn> {
-    // The layer is kept from page to page, not the pool's lock: the swap's comes before it.
-    let mut last: Option<(LayerId, Arc<Layer<B>>)> = None;
-    for (gfn, entry) in table.iter() {
-        match entry {
-            Entry::Empty => {}
-            Entry::Swapped { slot, .. } => family.swap.lock().slot(slot).sharers += 1,
-            Entry::Mapped(mapped) => {
-                let known = last.take().filter(|(id, _)| *id == mapped.layer);
-                let (_, layer) = last
-                    .insert(known.unwrap_or_else(|| (mapped.layer, family.layer(mapped.layer))));
-                if layer.add(gfn, holder).is_err() {
-                    return Some(gfn);
-                }
-            }
+    let runs = table.runs(table.all(), |_, entry| match entry {
+        Entry::Empty => None,
+        Entry::Mapped(Mapped { layer, .. }) => Some(Holds::Frames(layer)),
+        Entry::Swapped { slot, .. } => Some(Holds::Slot(slot)),
+    });
+    runs.into_iter().find_map(|(run, holds)| match holds {
+        Holds::Frames(layer) => family.layer(layer).add_run(run, holder).err(),
+        Holds::Slot(slot) => {
+            family.swap.lock().slot(slot).sharers += 1;
+            None
         }
-    }
-    None
+    })
 }
 
 /// Gives back the references of those entries in `run` that have one.

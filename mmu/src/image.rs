@@ -64,8 +64,7 @@ impl<B: Backing> Image<B> {
     /// Enters frames, whose references the caller took, where the map was empty.
     pub(crate) fn fill(&self, run: Run, layer: LayerId) {
         let entry = Entry::Mapped(Mapped { layer, writable: false, private: false });
-        let mut held = self.held.write();
-        run.gfns().for_each(|gfn| held.table.set(gfn, entry));
+        self.held.write().table.set_run(run, entry);
     }
 
     /// The map by runs, where nothing is ever evicted.

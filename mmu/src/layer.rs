@@ -122,7 +122,16 @@ impl<B: Backing> Layer<B> {
     /// # Panics
     /// When it is not free: two guests would share a frame that both may write.
     pub(crate) fn take(&self, gfn: Gfn, holder: Holder) {
-        assert!(self.claim(gfn, holder), "{gfn}: the slot that was set aside is not free");
+        self.take_run(Run::one(gfn), holder);
+    }
+
+    /// [`take`](Self::take)s each slot of a run.
+    pub(crate) fn take_run(&self, run: Run, holder: Holder) {
+        for gfn in run.gfns() {
+            let claimed = self.counts.get_or_make(gfn).claim(holder);
+            assert!(claimed, "{gfn}: the slot that was set aside is not free");
+        }
+        self.live.fetch_add(run.pages as usize, Ordering::Relaxed);
     }
 
     /// Takes a slot for `holder` that nobody else may take, but that a pin may still keep: under rules
@@ -137,6 +146,11 @@ impl<B: Backing> Layer<B> {
     /// Adds a holder to a frame that the caller keeps alive.
     pub(crate) fn add(&self, gfn: Gfn, holder: Holder) -> Result<(), Saturated> {
         self.counts.get_or_make(gfn).add(holder)
+    }
+
+    /// [`add`](Self::add)s a holder to each frame of a run, up to the first that has too many, which is named.
+    pub(crate) fn add_run(&self, run: Run, holder: Holder) -> Result<(), Gfn> {
+        run.gfns().try_for_each(|gfn| self.add(gfn, holder).map_err(|Saturated| gfn))
     }
 
     /// Removes a holder from each frame of a run, and punches those that nobody else holds in as

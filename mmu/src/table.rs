@@ -141,6 +141,28 @@ impl Table {
         Arc::make_mut(&mut chunks[gfn.index() / CHUNK])[gfn.index() % CHUNK] = Packed::new(entry);
     }
 
+    /// Gives all entries of `run` one value. The chunks that it covers are one in memory.
+    ///
+    /// # Panics
+    /// When it is not within the table.
+    pub fn set_run(&mut self, run: Run, entry: Entry) {
+        let (packed, numbers) = (Packed::new(entry), run.numbers());
+        let (mut at, end) = (numbers.start as usize, numbers.end as usize);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        let mut whole: Option<Arc<[Packed]>> = None;
+        while at < end {
+            let chunk = &mut chunks[at / CHUNK];
+            let within = at % CHUNK..CHUNK.min(at % CHUNK + end - at);
+            at += within.len();
+            if within.len() == chunk.len() {
+                let whole = whole.get_or_insert_with(|| vec![packed; within.len()].into());
+                *chunk = Arc::clone(whole);
+            } else {
+                Arc::make_mut(chunk)[within].fill(packed);
+            }
+        }
+    }
+
     /// The map with `change` applied to every entry. Chunks in which nothing changes stay shared.
     #[must_use]
     pub fn map(&self, change: impl Fn(Entry) -> Entry) -> Self {

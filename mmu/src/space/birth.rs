@@ -25,9 +25,7 @@ impl<B: Backing> AddressSpace<B> {
         let own = Entry::Mapped(Mapped::own(owned.layer.id()));
         let table = Table::filled(family.pages(), own);
         let mappings = Mappings::reserve(family.backing(), &table)?;
-        for gfn in table.all().gfns() {
-            owned.layer.take(gfn, MAP);
-        }
+        owned.layer.take_run(table.all(), MAP);
         let reserve = Reserve::of_one(owned, family.pages(), mappings.block_pages);
         let held = Holding::adopt(Arc::clone(family), MAP, table);
         let state = State::new(held, reserve, mappings);

@@ -195,7 +195,7 @@ impl<B: Backing> AddressSpace<B> {
         run: Run,
         fresh: &Arc<Layer<B>>,
     ) -> Result<(), SpaceError> {
-        run.gfns().for_each(|gfn| fresh.take(gfn, MAP));
+        fresh.take_run(run, MAP);
         let backing = self.family.backing();
         if let Err(error) = backing.map(&self.window, fresh.store(), run, Access::Writable) {
             self.family.let_go(fresh, run, MAP);

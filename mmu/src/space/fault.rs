@@ -132,7 +132,7 @@ impl<B: Backing> AddressSpace<B> {
     fn replace(&self, state: &mut State<B>, run: Run, from: &Layer<B>) -> Result<(), BackingError> {
         let backing = self.family.backing();
         let target = state.reserve.layer_for(run.first).clone();
-        run.gfns().for_each(|gfn| target.take(gfn, MAP));
+        target.take_run(run, MAP);
         let shown = backing
             .copy(from.store(), target.store(), run)
             .and_then(|()| backing.map(&self.window, target.store(), run, Access::Writable));

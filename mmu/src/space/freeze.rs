@@ -177,11 +177,9 @@ impl<B: Backing> AddressSpace<B> {
         let mut shared = table.clone();
         for &(run, layer) in &fates.frozen {
             let entry = Entry::Mapped(Mapped { layer, writable: false, private: false });
-            run.gfns().for_each(|gfn| shared.set(gfn, entry));
+            shared.set_run(run, entry);
         }
-        for gfn in copied.iter().flat_map(|run| run.gfns()) {
-            shared.set(gfn, Entry::Empty);
-        }
+        copied.iter().for_each(|run| shared.set_run(*run, Entry::Empty));
         let target = match copied.is_empty() {
             true => None,
             false => Some(Owned::take(family, &copied)?),
@@ -195,7 +193,7 @@ impl<B: Backing> AddressSpace<B> {
                 })
             };
             for &run in &copied {
-                run.gfns().for_each(|gfn| target.take(gfn, Holder::Image));
+                target.take_run(run, Holder::Image);
                 image.fill(run, target.id());
             }
             let now = if later.is_some() { &fates.kept } else { &copied };

@@ -26,6 +26,35 @@ fn entries_are_packed_without_loss() {
 }
 
 #[test]
+fn a_run_that_is_set_is_as_its_pages_set_one_by_one() {
+    let chunk = CHUNK as u32;
+    for pages in [1, 7, chunk, 3 * chunk + 5] {
+        let before = (0..pages).fold(Table::filled(pages, own(9)), |mut table, gfn| {
+            table.set(Gfn(gfn), own(gfn % 5));
+            table
+        });
+        let bounds = [0, 1, chunk - 1, chunk, 2 * chunk + 3, 3 * chunk, pages];
+        let within = |end: &u32| *end <= pages;
+        for start in bounds.into_iter().filter(within) {
+            for end in bounds.into_iter().filter(within).filter(|end| *end >= start) {
+                let run = Run::new(start, end);
+                let (mut at_once, mut one_by_one) = (before.clone(), before.clone());
+                at_once.set_run(run, own(7));
+                run.gfns().for_each(|gfn| one_by_one.set(gfn, own(7)));
+                assert!(at_once.iter().eq(one_by_one.iter()), "{run} of {pages}");
+                // Chunks of one value may be one, until something is set in one of them.
+                at_once.set(Gfn(0), own(8));
+                one_by_one.set(Gfn(0), own(8));
+                assert!(at_once.iter().eq(one_by_one.iter()), "{run} of {pages}, and the first");
+            }
+        }
+        let untouched =
+            before.iter().zip(0..).all(|((_, entry), gfn): (_, u32)| entry == own(gfn % 5));
+        assert!(untouched, "the table that was cloned");
+    }
+}
+
+#[test]
 fn what_is_set_is_found_and_nothing_else_changes() {
     for pages in [1, CHUNK as u32 - 1, CHUNK as u32, 3 * CHUNK as u32 + 5] {
         let mut table = Table::filled(pages, Entry::Empty);
