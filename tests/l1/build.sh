@@ -31,8 +31,9 @@ build_binaries() {
     say "building static binaries took $((SECONDS - begun)) s"
 }
 
-# What is run when it is named only: minutes of forks, and benchmarks, which say nothing of an emulated CPU.
-readonly APART='load\|bench_report'
+# What is run when it is named only: minutes of forks; benchmarks, which say nothing of an emulated CPU; and what
+# looks at models alone, which are the same on any kernel.
+readonly APART='load\|bench_report\|one_page\|model_table\|explore_full\|pincow_guest_protocol'
 
 # Keeps the chosen tests, or all but $APART when none is.
 choose_tests() {

@@ -22,16 +22,24 @@ outcomes() {
         }' "$TARGET/tests.log"
 }
 
-# The tests of a binary that need not run again.
+# Tests that explore models, as whole binaries do that are left out (tests/l1/build.sh).
+readonly OF_MODELS='^scenario::\(explore\|canonical\)::'
+
+# The tests of a binary that need not run again, or at all.
 done_of() {
     outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $3 != "FAILED" { print $2 }'
+    all_of "$1" | grep "$OF_MODELS" || true
+}
+
+all_of() {
+    local path
+    path=$(awk -F '\t' -v name="$1" '$1 == name { print $3 }' "$TARGET/tests.list")
+    "$path" --list --format terse 2>/dev/null | sed -n 's/: test$//p'
 }
 
 # The tests of a binary that failed, or did not come to an end.
 left_of() {
-    local path
-    path=$(awk -F '\t' -v name="$1" '$1 == name { print $3 }' "$TARGET/tests.list")
-    comm -23 <("$path" --list --format terse 2>/dev/null | sed -n 's/: test$//p' | sort) <(done_of "$1" | sort)
+    comm -23 <(all_of "$1" | sort) <(done_of "$1" | sort)
 }
 
 # Those of the named binaries of which tests are left.
