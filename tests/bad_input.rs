@@ -199,7 +199,8 @@ fn no_permission_for_page_faults_of_guests() {
     }
     let elsewhere = Elsewhere::default();
     for command in GUESTS {
-        let ran = elsewhere.with_devices(&["kvm"], NOBODY, command).run();
+        let command = [command, &["--backing", "trap"]].concat();
+        let ran = elsewhere.with_devices(&["kvm"], NOBODY, &command).run();
         ran.assert_refused(&["userfaultfd", "sudo sysctl -w vm.unprivileged_userfaultfd=1"]);
     }
     let on_memory = ["rules", "run", "-", "--on", "memory"];

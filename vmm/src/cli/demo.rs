@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
     Json {
         rules: args.guest.rules.to_string(),
-        backing: args.guest.backing.to_string(),
+        backing: args.guest.backing().to_string(),
         known_findings: args.guest.known_findings(),
         clones: report.clones,
         clones_ok: report.clones_ok,
@@ -160,7 +160,8 @@ fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
 }
 
 fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
-    let GuestArgs { memory, vcpus, rules, backing, .. } = &args.guest;
+    let GuestArgs { memory, vcpus, rules, .. } = &args.guest;
+    let backing = args.guest.backing();
     let (clone, fork) = (Spread::of(&report.clone_times), Spread::of(&report.fork_times));
     let MemoryUse { unique, as_if_copied, .. } = report.memory;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

@@ -10,6 +10,9 @@ use super::memory_size::MemorySize;
 use crate::guest::{BackingKind, Sharing};
 use crate::kvm::Host;
 
+#[cfg(test)]
+mod tests;
+
 /// The options of every command that runs guests.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct GuestArgs {
@@ -25,9 +28,10 @@ pub(super) struct GuestArgs {
     #[arg(long, default_value_t, value_name = "NAME")]
     pub(super) rules: RuleSet,
 
-    /// How guest memory is shared.
-    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
-    pub(super) backing: BackingKind,
+    /// How guest memory is shared. [default: hostcow, or trap for rule sets that want to decide about each first
+    /// write; trap for `stress`, which evicts pages there]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(super) backing: Option<BackingKind>,
 
     /// Allow a rule set that is known to lose data (`mapcount`).
     #[arg(long = "unsafe")]
@@ -43,9 +47,22 @@ impl GuestArgs {
         Ok(Rules::from(self.rules))
     }
 
+    /// Who carries the rules out: the faster one, if it can and nobody asked for another.
+    pub(super) fn backing(&self) -> BackingKind {
+        self.backing.unwrap_or_else(|| match Rules::from(self.rules).let_host_copy() {
+            true => BackingKind::HostCow,
+            false => BackingKind::Trap,
+        })
+    }
+
     /// The rules and who carries them out, if that is possible.
     pub(super) fn sharing(&self) -> Result<Sharing, Failure> {
-        let sharing = Sharing { rules: self.rules()?, backing: self.backing };
+        self.sharing_on(self.backing())
+    }
+
+    /// The rules on that backing, if it can carry them out.
+    pub(super) fn sharing_on(&self, backing: BackingKind) -> Result<Sharing, Failure> {
+        let sharing = Sharing { rules: self.rules()?, backing };
         sharing.check()?;
         Ok(sharing)
     }

@@ -9,7 +9,7 @@ use super::disk_args::Inflight;
 use super::output::Output;
 use super::progress::Progress;
 use super::{Failure, GuestArgs, Outcome};
-use crate::guest::Sharing;
+use crate::guest::{BackingKind, Sharing};
 use crate::stress::{self, Control, Plan, Report};
 
 mod told;
@@ -90,7 +90,9 @@ const LONGEST_SECONDS: u64 = 365 * 24 * 3600;
 const INTERRUPTED: i32 = 130;
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let Sharing { rules, backing } = args.guest.sharing()?;
+    // Pages are evicted under this one only.
+    let backing = args.guest.backing.unwrap_or(BackingKind::Trap);
+    let Sharing { rules, backing } = args.guest.sharing_on(backing)?;
     let host = args.guest.host()?;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = args.seed.unwrap_or_else(|| clock.map_or(1, |now| now.as_micros() as u64));

@@ -79,9 +79,10 @@ struct Rulings {
     #[arg(long, default_value_t, value_name = "NAME")]
     rules: RuleSet,
 
-    /// How guest memory is shared.
-    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
-    backing: BackingKind,
+    /// How guest memory is shared. [default: hostcow, or trap for rule sets that want to decide about each first
+    /// write]
+    #[arg(long, value_enum, value_name = "KIND")]
+    backing: Option<BackingKind>,
 
     /// Allow a rule set that is known to lose data (`mapcount`).
     #[arg(long = "unsafe")]

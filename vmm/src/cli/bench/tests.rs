@@ -26,7 +26,7 @@ fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
     assert_eq!((&json["format"], &json["version"]), (&"pincow-bench".into(), &1.into()));
     assert_eq!(json["bench"], bench);
     assert_eq!(json["rules"], "single-refcount");
-    assert_eq!(json["backing"], "trap");
+    assert_eq!(json["backing"], "hostcow");
     assert!(json["machine"]["cores"].as_u64().unwrap() >= 1);
     assert!(!json["machine"]["kernel"].as_str().unwrap().is_empty());
     assert!(!json["command"].as_str().unwrap().is_empty());
