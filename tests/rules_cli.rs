@@ -34,7 +34,10 @@ fn expected(row: &str, on: &str) -> Value {
         row.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
     let findings: Vec<_> = findings.split('+').filter(|name| *name != "ok").collect();
     let copies: u64 = copies.trim_end_matches('c').parse().unwrap();
-    json!({ "scenario": scenario, "rules": rules, "on": on, "findings": findings, "copies": copies })
+    json!({
+        "scenario": scenario, "rules": rules, "on": on, "backing": "trap",
+        "findings": findings, "copies": copies,
+    })
 }
 
 #[test]
@@ -117,6 +120,47 @@ fn every_outcome_of_the_table_on_real_guests() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "files stay behind");
 }
 
+/// Where the kernel answers first writes, guests show what the model shows, row by row; a row that cannot be
+/// there says why, and is counted.
+#[test]
+fn rows_that_are_left_to_the_kernel_are_said_and_counted() {
+    let folder = folder();
+    let dir = folder.path().display().to_string();
+    let on = if has_kvm() { "model,memory,guest" } else { "model,memory" };
+    let places = on.split(',').count();
+    let args = [SCENARIOS, "--rules", "all", "--on", on, "--backing", "hostcow", "--dir", &dir];
+    let mut lines = run(&args, "");
+    let counts = lines.pop().unwrap();
+    assert_eq!(lines.len(), 261 * places);
+    for rows in lines.chunks(places) {
+        for row in rows {
+            assert_eq!(row["backing"], "hostcow", "{row}");
+            for what in ["scenario", "rules", "findings", "copies"] {
+                assert_eq!(row[what], rows[0][what], "{row}");
+            }
+            assert_eq!(row["left_out"].is_string(), row["findings"].is_null(), "{row}");
+        }
+    }
+    let left_out = |what: &str| {
+        let of = |row: &&Value| row["left_out"].as_str().is_some_and(|why| why.contains(what));
+        lines.iter().filter(of).count() / places
+    };
+    assert_eq!((left_out("decide about each write"), left_out("`write_protect P`")), (87, 60));
+    let times = |rows: usize| rows * places;
+    let tally = json!({
+        "rows": times(261), "run": times(114), "not_expressible": 0,
+        "left_out": { "rules": times(87), "write_protect": times(60) },
+    });
+    assert_eq!(counts, json!({ "backing": "hostcow", "tally": tally }));
+    let args = ["rules", "run", "-", "--rules", "wait,busy", "--backing", "hostcow"];
+    let text = Pincow::new(&args).input("read P\nscenario next\nwrite_protect P\n").run().stdout;
+    assert!(
+        text.contains("left out: rules wait decide") && text.contains("left out: line 3"),
+        "{text}"
+    );
+    assert!(text.contains("hostcow: 1 of 4 rows were run; left out: 2 whose rules"), "{text}");
+}
+
 /// More pins of one guest than its virtqueue has entries: the script gets its line all the same, and
 /// so does the one after it.
 #[test]
@@ -132,7 +176,10 @@ fn what_virtio_blk_cannot_say_gets_a_line_that_tells_so() {
     let lines = run(&rules, &script);
     assert_eq!(lines.len(), 4);
     assert_eq!(lines[0]["findings"], json!([]), "the model has no queue");
-    assert_eq!(names(&lines[1]), BTreeSet::from(["not_expressible", "on", "rules", "scenario"]));
+    assert_eq!(
+        names(&lines[1]),
+        BTreeSet::from(["backing", "not_expressible", "on", "rules", "scenario"])
+    );
     let reason = lines[1]["not_expressible"].as_str().unwrap();
     assert!(reason.contains("line 257, `pin P R long p256`"), "{reason}");
     assert_eq!(lines[3], expected("next single-refcount ok 0c", "guest"));

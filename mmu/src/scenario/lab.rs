@@ -148,7 +148,10 @@ impl<B: Reach> Place for Lab<B> {
     }
 
     fn write(&mut self, guest: &Self::Guest, stamp: Stamp) -> Attempt<(), Self> {
-        Ok(self.family.backing().cpu_write(guest, self.gfn, stamp)?)
+        self.family.backing().cpu_write(guest, self.gfn, stamp)?;
+        // Where the host copied the page, that is counted when somebody looks.
+        guest.entry(self.gfn)?;
+        Ok(())
     }
 
     fn read(&mut self, guest: &Self::Guest) -> Attempt<Page, Self> {

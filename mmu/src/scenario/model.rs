@@ -22,7 +22,19 @@ impl Model {
     /// A fresh model under `rules`: guests of a single page.
     #[must_use]
     pub fn of(rules: Rules) -> Self {
-        Lab::new(Family::new(Arc::new(Fake::new(1, usize::MAX / 2)), rules, 1), Gfn(0))
+        Self::over(Fake::new(1, usize::MAX / 2), rules)
+    }
+
+    /// The same over a host that answers first writes itself, as under `hostcow`: with a copy each time,
+    /// since the image that a page is shared through holds it, too. For rules that
+    /// [let it](Rules::let_host_copy).
+    #[must_use]
+    pub fn where_host_copies(rules: Rules) -> Self {
+        Self::over(Fake::new(1, usize::MAX / 2).copying(), rules)
+    }
+
+    fn over(fake: Fake, rules: Rules) -> Self {
+        Lab::new(Family::new(Arc::new(fake), rules, 1), Gfn(0))
     }
 
     /// What a frame of the page holds, or held when it was evicted.

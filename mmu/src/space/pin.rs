@@ -160,12 +160,10 @@ impl<B: Backing> AddressSpace<B> {
         match before {
             BeforePin::Nothing => {}
             BeforePin::WriteFault => self.break_cow(&mut state, gfn)?,
+            // The host's copy, which is counted as one.
+            BeforePin::Unshare if page.based => self.break_cow(&mut state, gfn)?,
             BeforePin::MakePrivate => {
                 state.set(gfn, Entry::Mapped(Mapped { private: true, ..page.entry }));
-            }
-            BeforePin::Unshare if page.based => {
-                self.break_cow(&mut state, gfn)?;
-                self.family.counters.unshared.add(1);
             }
             BeforePin::Unshare => {
                 self.with_room(&mut state, 2, |state| self.unshare(state, &page))?

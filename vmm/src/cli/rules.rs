@@ -7,6 +7,7 @@ mod decisions;
 mod explore;
 mod input;
 mod places;
+mod rows;
 mod run;
 mod sets;
 mod table;

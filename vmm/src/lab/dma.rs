@@ -104,10 +104,10 @@ fn whole_frame(part: &Part) -> Result<(Buffers, u64), LabError> {
         (SECTOR_A, SECTOR_BYTES) => {
             let address = address.wrapping_sub(SECTOR_A);
             let frame = Region { address, len_bytes: PAGE_SIZE };
-            // SAFETY: the region is the page around a region that lies in one frame of a layer, as
-            // the device's pinner gives it out: bounce buffers begin at a page, this one does not. A
-            // layer's mapping consists of whole pages, is readable and writable, and what keeps the
-            // part that was given out keeps all of it. Frames are never referenced by Rust.
+            // SAFETY: the region is the page around a region that lies in one frame of a layer (or in
+            // the window, which is the layer of what the kernel copied), as the device's pinner gives it
+            // out: bounce buffers begin at a page, this one does not. A layer's mapping consists of whole
+            // pages, is readable and writable, and what keeps the part that was given out keeps all of it. Frames are never referenced by Rust.
             let frame = unsafe { Buffers::new(vec![frame], Arc::clone(part.buffers.held())) };
             Ok((frame, part.offset - SECTOR_A as u64))
         }

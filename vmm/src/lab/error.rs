@@ -115,6 +115,12 @@ impl LabError {
         matches!(self, Self::QueueFull)
     }
 
+    /// Whether the script asks for something that the backing leaves to the host.
+    #[must_use]
+    pub fn is_left_to_host(&self) -> bool {
+        matches!(self, Self::Space(SpaceError::LeftToHost { .. }))
+    }
+
     /// Of a request that the driver could not submit.
     pub(super) fn submitting(error: DriveError) -> Self {
         match error {

@@ -25,6 +25,15 @@
 //! One thing cannot be had: more pins of one guest at a time than a virtqueue has entries
 //! ([`LabError::is_inexpressible`]).
 //!
+//! # Where the kernel copies
+//!
+//! Under `hostcow` ([`RealGuests::backed_by`]) the host's kernel answers a guest's first write to a shared
+//! page, with a copy each time: the image that the page is shared through holds it, too. What comes of a
+//! script is what the model shows [where the host copies](pincow_mmu::scenario::Model::where_host_copies).
+//! It cannot write-protect single pages ([`LabError::is_left_to_host`]), and an eviction asks the rules, then
+//! the kernel. Bytes that a fork moves out of the kernel's copy, so that they can be shared, are not a
+//! copy that a rule asked for, and are not counted.
+//!
 //! # Waiting
 //!
 //! Under `wait`, a vCPU would sit in its fault, and a request at its device, until pins are gone; a
@@ -38,7 +47,7 @@ use pincow_guest_protocol::map::TABLE_FIRST_PAGE;
 use pincow_mmu::Gfn;
 use pincow_mmu::rules::Rules;
 
-use crate::guest::PinMode;
+use crate::guest::{BackingKind, PinMode, Sharing};
 use crate::kvm::Host;
 
 mod desk;
@@ -66,7 +75,7 @@ const QUEUE_SIZE: u16 = 256;
 /// Real guests as a place for scripts. Each scenario has a family of its own.
 pub struct RealGuests {
     host: Arc<Host>,
-    rules: Rules,
+    sharing: Sharing,
     folder: PathBuf,
     /// How devices hold memory, if not as the script says.
     pins: Option<PinMode>,
@@ -77,14 +86,15 @@ pub struct RealGuests {
 }
 
 impl RealGuests {
-    /// A place under `rules`. Disks are made in `folder` and have no name there for long.
+    /// A place under `rules`, which decide everything. Disks are made in `folder` and have no name there
+    /// for long.
     ///
     /// # Errors
     /// When there is no io_uring.
     pub fn new(host: &Arc<Host>, rules: Rules, folder: &Path) -> Result<Self, LabError> {
         Ok(Self {
             host: Arc::clone(host),
-            rules,
+            sharing: Sharing { rules, backing: BackingKind::Trap },
             folder: folder.to_owned(),
             pins: None,
             desk: Desk::default(),
@@ -92,6 +102,12 @@ impl RealGuests {
             requests: 0,
             copies: 0,
         })
+    }
+
+    /// The same with memory of another kind. [`Sharing::check`] says which rules it can be had with.
+    #[must_use]
+    pub fn backed_by(self, backing: BackingKind) -> Self {
+        Self { sharing: Sharing { backing, ..self.sharing }, ..self }
     }
 
     /// The same with devices that hold memory in one way, whatever scripts say: a negative control.

@@ -53,7 +53,7 @@ impl Place for RealGuests {
             inflight: Policy::Error,
             ..GuestConfig::default()
         };
-        let guest = Guest::boot(&self.host, RAM_LEAST_BYTES, self.rules, config, PAYLOAD)?;
+        let guest = Guest::boot(&self.host, RAM_LEAST_BYTES, self.sharing, config, PAYLOAD)?;
         let member = Member::root(guest)?;
         self.note(&member)?;
         Ok(Rc::new(member))
@@ -79,6 +79,10 @@ impl Place for RealGuests {
 
     fn fork(&mut self, parent: &Rc<Member>) -> Attempt<Rc<Member>, Self> {
         let (child, _) = parent.guest.fork(nowhere()).map_err(LabError::from)?;
+        // A page that is shared may have moved to be so, for both. A pinned one is copied for the child.
+        if let Some(now) = parent.frame_now().map_err(LabError::from)? {
+            parent.frame.set(Some(now));
+        }
         let child = Member::child(child, parent)?;
         self.note(&child)?;
         Ok(Rc::new(child))

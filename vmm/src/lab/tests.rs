@@ -22,6 +22,8 @@ use crate::drive;
 use crate::guest::{PinMode, pinned};
 use crate::kvm::tests::host;
 
+mod host_copies;
+
 const SCENARIOS: &str = include_str!("../../../tests/scenarios/all.scn");
 const TABLE: &str = include_str!("../../../tests/scenarios/table.txt");
 
@@ -82,8 +84,7 @@ fn audit_at_rest(family: &Family<HostMemory>, others: &[(LayerId, Gfn)]) -> Resu
 
 /// The model and real guests side by side: the same findings and copies after every single operation,
 /// and every count is the number of its holders.
-fn compare(set: RuleSet, script: &[Op], guests: &mut RealGuests) {
-    let mut model = Model::of(Rules::from(set));
+fn compare(set: RuleSet, script: &[Op], mut model: Model, guests: &mut RealGuests) {
     let (mut model, mut real) = (Runner::new(&mut model).unwrap(), Runner::new(guests).unwrap());
     let family = Arc::clone(real.guests().next().unwrap().1.guest.realm().family());
     for (done, op) in script.iter().enumerate() {
@@ -103,17 +104,23 @@ fn compare(set: RuleSet, script: &[Op], guests: &mut RealGuests) {
     real.finish().unwrap();
 }
 
+const LIMITS: Limits = Limits { guests: 3, pins: 3, uncounted: true, holds: true };
+
 /// How many scripts for each set: `PINCOW_GUEST_SCRIPTS`, 3 by default.
+fn random_scripts() -> u64 {
+    std::env::var("PINCOW_GUEST_SCRIPTS").map_or(3, |count| count.parse().unwrap())
+}
+
 #[test]
 fn random_scripts_show_what_the_model_shows() {
     let Some(host) = host() else { return };
     let folder = folder();
-    let limits = Limits { guests: 3, pins: 3, uncounted: true, holds: true };
-    let scripts = std::env::var("PINCOW_GUEST_SCRIPTS").map_or(3, |count| count.parse().unwrap());
+    let scripts = random_scripts();
     for set in RuleSet::ALL {
         let mut guests = RealGuests::new(&host, Rules::from(set), folder.path()).unwrap();
         for seed in 0..scripts {
-            compare(set, &Random::new(seed).script(30, limits), &mut guests);
+            let model = Model::of(Rules::from(set));
+            compare(set, &Random::new(seed).script(30, LIMITS), model, &mut guests);
         }
     }
 }

@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pincow_mmu::rules::RuleSet;
 use pincow_mmu::scenario::Script;
-use serde::Serialize;
 
 use super::choice::{PlaceName, SetChoice, chosen, each_once, tell_known_findings};
 use super::input;
-use super::places::{Places, Shown};
-use crate::cli::output::Output;
+use super::places::Places;
+use super::rows::{Printer, Row};
+use crate::cli::Outcome;
 use crate::cli::progress::Progress;
-use crate::cli::{Failure, Outcome};
+use crate::guest::BackingKind;
 
 /// Run scenario scripts under rule sets, and print what each showed.
 ///
@@ -31,6 +30,11 @@ use crate::cli::{Failure, Outcome};
 /// its first sector. The device pins the page, moves bytes as often as the script says, and completes
 /// the request when the script unpins. What virtio-blk cannot say gets a line that tells so.
 ///
+/// With `--backing hostcow` the host's kernel (in the model, its stand-in) answers the first write to a shared page,
+/// with a copy each time, and the rules decide about pins, forks and evictions. It cannot write-protect single
+/// pages, and not all rule sets leave first writes to it: rows that want either are left out, each with a
+/// line that tells so, and are counted at the end.
+///
 /// Exit status: 0 when all scripts ran, whatever they showed; 2 when an input is malformed, and
 /// then none of them ran, or when a place is not to be had here.
 #[derive(clap::Args)]
@@ -47,11 +51,16 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model", value_name = "PLACE")]
     on: Vec<PlaceName>,
 
+    /// Who answers the first write to a shared page.
+    #[arg(long, value_enum, default_value = "trap", value_name = "KIND")]
+    backing: BackingKind,
+
     /// Where the disks of guests are made (for `--on guest`); they leave no files.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     dir: PathBuf,
 
-    /// Print one JSON object a line for each scenario, rule set and place.
+    /// Print one JSON object a line for each scenario, rule set and place; with `--backing hostcow`,
+    /// another one with the counts.
     #[arg(long)]
     json: bool,
 
@@ -60,77 +69,24 @@ pub(in crate::cli) struct Args {
     _allow_unsafe: bool,
 }
 
-/// What one scenario showed, as it is printed.
-#[derive(Serialize)]
-struct Line<'a> {
-    scenario: &'a str,
-    rules: RuleSet,
-    on: PlaceName,
-    #[serde(flatten)]
-    shown: Shown,
-}
-
 pub(super) fn run(args: &Args) -> Outcome {
     let inputs: Result<Vec<_>, _> = args.files.iter().map(|file| input::scripts(file)).collect();
     let scripts: Vec<Script> = inputs?.into_iter().flatten().collect();
     let sets = chosen(&args.rules);
-    let places = Places::open(each_once(args.on.iter().copied()), args.dir.clone())?;
+    let backing = args.backing;
+    let places = Places::open(each_once(args.on.iter().copied()), backing, args.dir.clone())?;
     sets.iter().for_each(|set| tell_known_findings(*set));
 
-    let mut printer = Printer::new(args.json, &scripts);
+    let mut printer = Printer::new(args.json, backing, &scripts);
     let mut progress = Progress::new();
     for (done, script) in scripts.iter().enumerate() {
         progress.at(|| format!("{done} of {} scenarios", scripts.len()));
         for &rules in &sets {
             places.run(script, rules, |on, shown| {
-                printer.print(&Line { scenario: &script.id, rules, on, shown })
+                printer.print(&Row { scenario: &script.id, rules, on, backing, shown })
             })?;
         }
     }
+    printer.finish()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints lines as they come.
-struct Printer {
-    out: Output,
-    json: bool,
-    widest: usize,
-    /// It comes with the first line: a command that cannot begin prints nothing.
-    has_heading: bool,
-}
-
-impl Printer {
-    fn new(json: bool, scripts: &[Script]) -> Self {
-        let ids = scripts.iter().map(|script| script.id.chars().count());
-        let widest = ids.max().unwrap_or(0).max("scenario".len());
-        Self { out: Output::new(), json, widest, has_heading: false }
-    }
-
-    fn print(&mut self, line: &Line<'_>) -> Result<(), Failure> {
-        if self.json {
-            return self.out.json(line);
-        }
-        if !std::mem::replace(&mut self.has_heading, true) {
-            self.columns(["scenario", "rules", "on", "copies", "findings"])?;
-        }
-        let (copies, findings) = match &line.shown {
-            Shown::Outcome { findings, copies } => {
-                let names: Vec<_> = findings.iter().map(|finding| finding.name()).collect();
-                let names = if names.is_empty() { "ok".to_owned() } else { names.join("+") };
-                (copies.to_string(), names)
-            }
-            Shown::Inexpressible { not_expressible } => {
-                ("-".to_owned(), format!("not expressible: {not_expressible}"))
-            }
-        };
-        let [rules, on] = [line.rules.to_string(), line.on.to_string()];
-        self.columns([line.scenario, &rules, &on, &copies, &findings])
-    }
-
-    fn columns(&mut self, cells: [&str; 5]) -> Result<(), Failure> {
-        let ([scenario, rules, on, copies, findings], widest) = (cells, self.widest);
-        self.out.text(|to| {
-            writeln!(to, "{scenario:widest$}  {rules:15}  {on:6}  {copies:>6}  {findings}")
-        })
-    }
 }
