@@ -9,9 +9,10 @@ use pincow_tests::{Elsewhere, NOBODY, Pincow, is_root};
 use tempfile::NamedTempFile;
 
 /// The commands that run guests.
-const GUESTS: [&[&str]; 8] = [
+const GUESTS: [&[&str]; 9] = [
     &["run"],
     &["demo"],
+    &["bench", "boot"],
     &["bench", "clone"],
     &["bench", "fork"],
     &["bench", "fork-io"],

@@ -141,7 +141,7 @@ fn without_files_the_benchmarks_are_run_and_what_they_print_gives_the_same_page(
     let ran = folder.report(&["--quick", "--keep", &folder.text("kept"), "--dir", &disks]);
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     let page = fs::read_to_string(folder.path("page.html")).unwrap();
-    for bench in ["clone", "fork", "fault", "fork-io", "blk", "pin"] {
+    for bench in ["boot", "clone", "fork", "fault", "fork-io", "blk", "pin"] {
         assert!(page.contains(&format!("<section id=\"{bench}\">")), "{bench}");
         assert!(ran.stderr.contains(&format!("pincow bench {bench} --json")), "{}", ran.stderr);
     }

@@ -12,8 +12,7 @@ use pincow_guest_protocol::map::{PAGE_BYTES, TABLE_FIRST_PAGE};
 
 use super::bare::{Bare, Content, CpuState, Writes, states_of};
 use super::{
-    BenchError, FloorSample, Guests, Times, Turn, WARM_UP, Watch, boot, nowhere, snapshot_of_idle,
-    turns,
+    BenchError, FloorSample, Guests, Times, Watch, boot, in_turns, nowhere, snapshot_of_idle,
 };
 use crate::drive;
 use crate::guest::Snapshot;
@@ -40,18 +39,7 @@ pub fn measure(
         content: Content::of(&root, guests.memory_bytes)?,
         states: states_of(host, snapshot.state())?,
     };
-    let mut times = Times::default();
-    for round in 0..WARM_UP + samples {
-        watch("cloning", round, WARM_UP + samples);
-        for turn in turns(round) {
-            match turn {
-                Turn::Ours => times.ours.push(clone(&snapshot)?),
-                Turn::Floor => times.push_floor(floor.clone()?),
-            }
-        }
-    }
-    times.forget(WARM_UP);
-    Ok(times)
+    in_turns("cloning", samples, watch, || clone(&snapshot), || floor.clone())
 }
 
 fn clone(snapshot: &Snapshot) -> Result<Duration, BenchError> {

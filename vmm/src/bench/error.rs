@@ -8,12 +8,13 @@ use pincow_mmu::host::MemoryError;
 use thiserror::Error;
 use vm_memory::GuestMemoryError;
 
+use crate::boot::BootError;
 use crate::devices::MailboxError;
 use crate::disk::DiskError;
 use crate::drive::DriveError;
 use crate::guest::GuestError;
 use crate::kvm::KvmError;
-use crate::machine::MachineError;
+use crate::machine::{MachineError, RamError};
 
 /// Why a benchmark could not be run.
 #[derive(Debug, Error)]
@@ -39,6 +40,12 @@ pub enum BenchError {
     /// The floor could not be made.
     #[error("the floor: {0}")]
     Kvm(#[from] KvmError),
+    /// The payload could not be loaded for the floor.
+    #[error("the floor: {0}")]
+    Boot(#[from] BootError),
+    /// There is no memory to load it to.
+    #[error("the floor: {0}")]
+    Ram(#[from] RamError),
     /// A system call of the floor failed.
     #[error("the floor: {operation}: {source}")]
     System {

@@ -9,6 +9,7 @@
 //!
 //! | module | what is measured |
 //! | --- | --- |
+//! | [`boot`](mod@boot) | from the call to the first answer of a new guest's own vCPU |
 //! | [`clone`] | from the call to the first answer of a clone's own vCPU |
 //! | [`fork`] | the same for a fork of a guest that runs, and how long that guest stands still |
 //! | [`fork_io`] | the same while disk transfers are in flight, on fast and slow disks |
@@ -38,6 +39,7 @@ use crate::payload::PAYLOAD;
 
 mod bare;
 pub mod blk;
+pub mod boot;
 pub mod clone;
 pub mod density;
 mod disk;
@@ -114,6 +116,28 @@ fn turns(round: usize) -> [Turn; 2] {
         true => [Turn::Ours, Turn::Floor],
         false => [Turn::Floor, Turn::Ours],
     }
+}
+
+/// `samples` of pincow and as many of the floor, in turns.
+fn in_turns(
+    what: &str,
+    samples: usize,
+    watch: Watch<'_>,
+    ours: impl Fn() -> Result<Duration, BenchError>,
+    floor: impl Fn() -> Result<FloorSample, BenchError>,
+) -> Result<Times, BenchError> {
+    let mut times = Times::default();
+    for round in 0..WARM_UP + samples {
+        watch(what, round, WARM_UP + samples);
+        for turn in turns(round) {
+            match turn {
+                Turn::Ours => times.ours.push(ours()?),
+                Turn::Floor => times.push_floor(floor()?),
+            }
+        }
+    }
+    times.forget(WARM_UP);
+    Ok(times)
 }
 
 /// Boots a guest, and waits until it waits for commands.

@@ -6,6 +6,7 @@ use super::fork::{Dirt, Effort};
 use super::fork_io::{Case, ForkIoTimes};
 use super::pin::Contention;
 use super::*;
+use crate::guest::BackingKind;
 use crate::kvm::tests::host;
 use crate::virtio::blk::Policy;
 
@@ -33,6 +34,30 @@ fn clones_answer_on_both_sides() {
         assert_ordered(&times, 3);
         assert_eq!(steps, 1 + WARM_UP + 3);
     }
+}
+
+#[test]
+fn new_guests_answer_on_both_sides() {
+    let Some(host) = host() else { return };
+    for (vcpus, backing) in
+        [(1, BackingKind::Trap), (2, BackingKind::Trap), (1, BackingKind::HostCow)]
+    {
+        let sharing = Sharing { backing, ..Sharing::default() };
+        let guests = Guests { sharing, ..guests(vcpus) };
+        let times = boot::measure(&host, &guests, 3, &mut |_, _, _| {}).unwrap();
+        assert_ordered(&times, 3);
+    }
+}
+
+/// The floor's guest is the one that pincow boots: without the payload's bytes it answers nothing.
+#[test]
+fn the_floor_of_boots_runs_the_payload() {
+    let Some(host) = host() else { return };
+    let mut floor = boot::Floor::new(&host, &guests(1)).unwrap();
+    let answered = floor.boot().unwrap();
+    assert!(answered.first_exit <= answered.answer);
+    floor.written.clear();
+    assert!(matches!(floor.boot(), Err(BenchError::FloorEnded(_) | BenchError::FloorMailbox(_))));
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::time::Instant;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use parking_lot::{Condvar, Mutex};
 use pincow_guest_protocol::Command;
-use pincow_guest_protocol::devices::{MAILBOX_STRIDE, mailbox};
+use pincow_guest_protocol::devices::{MAILBOX_STRIDE, SERIAL_BASE, SERIAL_REGISTERS, mailbox};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::{BenchError, CpuState};
-use crate::devices::{Flow, Mailbox, MailboxError, MmioDevice};
+use crate::devices::serial::nowhere;
+use crate::devices::{Flow, Mailbox, MailboxError, MmioDevice, Serial};
 use crate::kvm::{KvmError, Vcpu};
 
 /// As pincow's own vCPU threads have.
@@ -36,6 +37,7 @@ enum Order {
 struct Shared {
     vcpu: Vcpu,
     mailbox: Mailbox,
+    serial: Serial,
     order: Mutex<Order>,
     changed: Condvar,
     first_exit: OnceLock<Instant>,
@@ -52,6 +54,7 @@ impl Cpu {
         let shared = Shared {
             vcpu,
             mailbox: Mailbox::new(),
+            serial: Serial::new(nowhere(), Box::new(())),
             order: Mutex::new(Order::Run),
             changed: Condvar::new(),
             first_exit: OnceLock::new(),
@@ -173,11 +176,11 @@ impl Shared {
             let flow = match fd.run() {
                 Ok(VcpuExit::MmioRead(address, data)) => {
                     self.first_exit.get_or_init(Instant::now);
-                    self.offset(address).map(|offset| self.mailbox.read(offset, data))
+                    self.device(address).map(|(device, offset)| device.read(offset, data))
                 }
                 Ok(VcpuExit::MmioWrite(address, data)) => {
                     self.first_exit.get_or_init(Instant::now);
-                    self.offset(address).map(|offset| self.mailbox.write(offset, data))
+                    self.device(address).map(|(device, offset)| device.write(offset, data))
                 }
                 Ok(VcpuExit::Intr) => self.obey(fd),
                 Ok(other) => Err(format!("{other:?}")),
@@ -193,10 +196,17 @@ impl Shared {
         }
     }
 
-    fn offset(&self, address: u64) -> Result<u64, String> {
+    /// The device at an address, and the register.
+    fn device(&self, address: u64) -> Result<(&dyn MmioDevice, u64), String> {
         let base = mailbox(self.vcpu.index() as usize);
-        let offset = address.checked_sub(base).filter(|&offset| offset < MAILBOX_STRIDE);
-        offset.ok_or_else(|| format!("an access to {address:#x}, where there is no device"))
+        let within = |base, bytes| address.checked_sub(base).filter(|&offset| offset < bytes);
+        if let Some(offset) = within(base, MAILBOX_STRIDE) {
+            return Ok((&self.mailbox, offset));
+        }
+        let offset = within(SERIAL_BASE, SERIAL_REGISTERS);
+        let offset =
+            offset.ok_or_else(|| format!("an access to {address:#x}, where there is no device"))?;
+        Ok((&self.serial, offset))
     }
 
     /// Does as it is asked, outside of the guest; `Interrupted` means to end.

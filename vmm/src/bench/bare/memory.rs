@@ -53,6 +53,17 @@ impl Content {
         Ok(Self { file, len_bytes })
     }
 
+    /// The same, with bytes at some places.
+    pub(in crate::bench) fn with(
+        len_bytes: usize,
+        written: &[(u64, Vec<u8>)],
+    ) -> Result<Self, BenchError> {
+        let content = Self::zeros(len_bytes)?;
+        let write = |(at, bytes): &(u64, Vec<u8>)| content.file.write_all_at(bytes, *at);
+        written.iter().try_for_each(write).map_err(BenchError::system("pwrite"))?;
+        Ok(content)
+    }
+
     /// Memory that the kernel charges to it, in bytes: `st_blocks` of fstat(2).
     pub(in crate::bench) fn resident_bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.blocks() * 512)

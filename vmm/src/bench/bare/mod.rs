@@ -8,7 +8,8 @@
 //! a thread, KVM_RUN                                  per vCPU
 //! ```
 //!
-//! Its only device is the mailbox, so that the payload finds whom it speaks to.
+//! Its only devices are the mailbox, so that the payload finds whom it speaks to, and a serial port, to which
+//! it says so when it boots.
 
 #![expect(unsafe_code, reason = "KVM is given the address of guest memory")]
 
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 use pincow_guest_protocol::{Command, Status};
 
 use super::{BenchError, FloorSample};
+use crate::boot::{Loaded, entry};
 use crate::drive::PATIENCE;
-use crate::kvm::{Host, Vcpus, Vm};
+use crate::kvm::{Host, Vcpu, Vcpus, Vm};
 use crate::machine::MachineState;
 
 mod cpu;
@@ -46,17 +48,32 @@ pub(super) struct Bare {
 impl Bare {
     /// A machine over `memory` whose vCPUs stand where `states` say. Nothing runs yet.
     pub(super) fn new(host: &Host, memory: View, states: &[CpuState]) -> Result<Self, BenchError> {
+        let set = |vcpu: &Vcpu| Ok(states[vcpu.index() as usize].set(&vcpu.lock())?);
+        Self::with(host, memory, states.len() as u32, set)
+    }
+
+    /// A machine over `memory`, in which `loaded` lies, whose vCPUs stand at its entry.
+    pub(super) fn at_entry(host: &Host, memory: View, loaded: &Loaded) -> Result<Self, BenchError> {
+        Self::with(host, memory, loaded.vcpus, |vcpu| Ok(entry::set(vcpu, loaded)?))
+    }
+
+    fn with(
+        host: &Host,
+        memory: View,
+        vcpus: u32,
+        set: impl Fn(&Vcpu) -> Result<(), BenchError>,
+    ) -> Result<Self, BenchError> {
         let vm = Vm::new(host)?;
         // SAFETY: `memory` stays mapped until the vCPUs' threads have ended (see the fields), and no
         // Rust reference into it is ever made.
         unsafe { vm.map_ram(0, 0, memory.address(), memory.len_bytes() as u64) }?;
-        let vcpus = Vcpus { count: states.len() as u32, tsc_deadline: false };
-        let cpu = |(index, state): (u32, &CpuState)| {
-            let vcpu = vm.create_vcpu(host, index, vcpus)?;
-            state.set(&vcpu.lock())?;
+        let all = Vcpus { count: vcpus, tsc_deadline: false };
+        let cpu = |index| {
+            let vcpu = vm.create_vcpu(host, index, all)?;
+            set(&vcpu)?;
             Ok(Cpu::new(vcpu))
         };
-        let cpus = (0..).zip(states).map(cpu).collect::<Result<_, BenchError>>()?;
+        let cpus = (0..vcpus).map(cpu).collect::<Result<_, BenchError>>()?;
         Ok(Self { cpus, _vm: vm, memory })
     }
 

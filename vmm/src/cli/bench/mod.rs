@@ -10,7 +10,9 @@ use super::{Failure, GuestArgs, Outcome};
 use crate::bench::Guests;
 use crate::guest::BackingKind;
 
+mod answers;
 mod blk;
+mod boot;
 mod clone;
 mod density;
 mod fault;
@@ -25,9 +27,9 @@ mod tests;
 
 use report::Report;
 
-/// Measure clones, forks, write faults, idle clones, disk transfers and pins, beside a floor in the same run.
+/// Measure boots, clones, forks, write faults, idle clones, disk transfers and pins, beside a floor in the same run.
 ///
-/// The floor of clones, forks, write faults and idle clones is a virtual machine made of the bare KVM calls: the
+/// The floor of boots, clones, forks, write faults and idle clones is a virtual machine made of the bare KVM calls: the
 /// same memory size, payload and vCPU state, over one mapping of a memfd that was there before; that
 /// of disk transfers is a bare io_uring loop on the host. Samples of pincow and of the floor take turns.
 /// Compare ratios, never absolute times of different machines.
@@ -42,6 +44,7 @@ pub(super) enum Command {
 // Without documentation of its own, which clap would show in place of that above.
 #[derive(clap::Subcommand)]
 pub(super) enum Measure {
+    Boot(boot::Args),
     Clone(clone::Args),
     Fork(fork::Args),
     ForkIo(fork_io::Args),
@@ -62,6 +65,7 @@ pub(super) fn run(command: Command) -> Outcome {
 
 fn measure(bench: Measure) -> Result<Report, Failure> {
     match bench {
+        Measure::Boot(args) => boot::run(&args),
         Measure::Clone(args) => clone::run(&args),
         Measure::Fork(args) => fork::run(&args),
         Measure::ForkIo(args) => fork_io::run(&args),

@@ -50,11 +50,14 @@ fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
 }
 
 #[test]
-fn bench_clone_has_a_case_per_memory_size() {
-    let line = "clone --json --samples 3 --memory 16M,32M";
-    let Some(report) = report(line) else { return };
-    assert_cases(&report, "clone", 2, &["clone_us", "floor_us", "floor_to_answer_us"]);
-    assert_eq!(report.json().unwrap()["cases"][1]["memory_bytes"], 32 << 20);
+fn bench_clone_and_boot_have_a_case_per_memory_size() {
+    for bench in ["clone", "boot"] {
+        let line = format!("{bench} --json --samples 3 --memory 16M,32M");
+        let Some(report) = report(&line) else { return };
+        let ours = format!("{bench}_us");
+        assert_cases(&report, bench, 2, &[&ours, "floor_us", "floor_to_answer_us"]);
+        assert_eq!(report.json().unwrap()["cases"][1]["memory_bytes"], 32 << 20);
+    }
 }
 
 #[test]
@@ -195,6 +198,7 @@ fn bench_pin_has_a_case_per_contention_and_needs_no_guest() {
 #[test]
 fn options_that_make_no_sense_are_refused() {
     for line in [
+        "boot --samples 0",
         "clone --samples 0",
         "density --clones 0",
         "fault --pages 0",
@@ -218,6 +222,7 @@ fn options_that_make_no_sense_are_refused() {
     }
     for line in [
         "fork --dirty 1K",
+        "boot --rules mapcount",
         "clone --rules mapcount",
         "fork --rules mapcount",
         "fork-io --rules mapcount",

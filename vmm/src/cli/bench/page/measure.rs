@@ -33,7 +33,14 @@ const BOTH: &[&str] = &["hostcow", "trap"];
 const FAST: &[&str] = &["hostcow"];
 
 /// What the page has if nothing else is given.
-const PLAN: [Planned; 7] = [
+const PLAN: [Planned; 8] = [
+    Planned {
+        bench: "boot",
+        thorough: &["--samples", "100"],
+        quick: &["--samples", "5", "--memory", "16M"],
+        backings: BOTH,
+        on_disk: false,
+    },
     Planned {
         bench: "clone",
         thorough: &["--samples", "200"],

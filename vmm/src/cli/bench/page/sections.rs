@@ -8,7 +8,9 @@ use super::node::{Misfit, Node};
 use super::rows::Rows;
 use super::table::Table;
 
+mod answers;
 mod blk;
+mod boot;
 mod clone;
 mod density;
 mod fault;
@@ -65,7 +67,8 @@ struct Bench {
 }
 
 /// In the order of the page.
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
+    boot::BENCH,
     clone::BENCH,
     fork::BENCH,
     fault::BENCH,

@@ -36,9 +36,9 @@ fn every_job_is_a_command_that_there_is() {
 }
 
 #[test]
-fn clones_forks_faults_and_pins_are_on_both_backings() {
+fn boots_clones_forks_faults_and_pins_are_on_both_backings() {
     let names: Vec<String> = planned(&[]).into_iter().map(|job| job.name).collect();
-    for bench in ["clone", "fork", "fault", "pin"] {
+    for bench in ["boot", "clone", "fork", "fault", "pin"] {
         for backing in ["hostcow", "trap"] {
             assert!(names.contains(&format!("{bench}-{backing}")), "{names:?}");
         }
