@@ -150,6 +150,12 @@ pub trait HostCow: Send + Sync {
     /// Has the host copy the pages of `run` that it has not copied yet, as a write would.
     fn copy_now(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
 
+    /// The same for many runs, in a thread of the host beside the window's CPUs, which keeps no other thread of
+    /// the host from mapping anything. Some may be copied when it fails.
+    fn copy_ahead(&self, window: &Self::Window, runs: &[Run]) -> Result<(), BackingError> {
+        runs.iter().try_for_each(|run| self.copy_now(window, *run))
+    }
+
     /// Puts zeros of the window's own in place of what `run` shows.
     fn clear(&self, window: &Self::Window, run: Run) -> Result<(), BackingError>;
 

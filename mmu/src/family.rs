@@ -49,15 +49,17 @@ impl<B: Backing> WeakMember<B> {
 /// # Lock order
 /// From the outside in; a thread that holds one may only take those further in.
 /// ```text
+/// a prefault       what is copied for one clone beforehand: its thread, and who stops it
 /// cut              forks and snapshots read, an eviction (which needs all sharers) writes
 /// └─ a space       ascending by id where several are taken; the fault thread takes one
 ///    ├─ a copy-out what a fork left to copy; who answers faults for it takes no space
 ///    └─ an image   its map changes only when its frames are evicted
+///       ├─ what its clones have written
 ///       ├─ members
 ///       └─ swap
 ///          └─ pool the list of layers; claims and counts below it are atomics
 /// ```
-/// Nobody who holds any of them touches a window: the fault that this may raise needs a space.
+/// Who holds a prefault takes a space only. Nobody who holds any of them touches a window: the fault that this may raise needs a space.
 pub struct Family<B: Backing> {
     me: Weak<Self>,
     backing: Arc<B>,

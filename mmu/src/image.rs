@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{RwLock, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::backing::Backing;
 use crate::count::Holder;
@@ -10,11 +10,15 @@ use crate::error::SpaceError;
 use crate::family::Family;
 use crate::gfn::Run;
 use crate::holding::Holding;
-use crate::space::{AddressSpace, CopyOut};
+use crate::space::{AddressSpace, CopyOut, Prefault};
 use crate::table::{Entry, LayerId, Mapped, Table};
+use crate::write_set::{Part, WriteSet};
 
 #[cfg(test)]
 mod tests;
+
+/// A clone that its image learns from, or one of which something is known, and what makes that its own.
+pub type Learning<B> = (Arc<AddressSpace<B>>, Option<Prefault<B>>);
 
 /// A snapshot of a space's memory. It holds one reference on each frame that it names.
 ///
@@ -27,6 +31,8 @@ pub struct Image<B: Backing> {
     runs: OnceLock<Vec<(Run, LayerId)>>,
     /// What fills frames of it that had no bytes when it was made.
     copy_out: OnceLock<Arc<CopyOut<B>>>,
+    /// What its clones write.
+    written: Mutex<WriteSet>,
 }
 
 impl<B: Backing> Image<B> {
@@ -40,6 +46,7 @@ impl<B: Backing> Image<B> {
             held: RwLock::new(held),
             runs: OnceLock::new(),
             copy_out: OnceLock::new(),
+            written: Mutex::default(),
         }))
     }
 
@@ -91,6 +98,34 @@ impl<B: Backing> Image<B> {
     /// For an eviction, which changes the maps of all who share a frame.
     pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, Holding<B>> {
         self.held.write()
+    }
+
+    /// A clone wrote these pages: neighbours, in order.
+    pub(crate) fn learn(&self, written: impl IntoIterator<Item = Run>) {
+        self.written.lock().learn(written);
+    }
+
+    /// A clone, and what makes pages its own that clones of this image write, as far as that is known. The
+    /// image learns it from some of these clones, when they end or are forked, where the host copies pages. A clone has
+    /// at most [`MOST_PREFAULTED_PAGES`](crate::MOST_PREFAULTED_PAGES) prefaulted.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_learning(self: &Arc<Self>) -> Result<Learning<B>, SpaceError> {
+        let clone = self.spawn()?;
+        if self.family.backing().host_cow().is_none() {
+            return Ok((clone, None));
+        }
+        let part = self.written.lock().next_part();
+        let prefault = match part {
+            Part::Teacher => {
+                clone.make_teacher(self.id);
+                None
+            }
+            Part::Pupil(likely) if likely.is_empty() => None,
+            Part::Pupil(likely) => Some(Prefault::new(&clone, self.id, &likely)),
+        };
+        Ok((clone, prefault))
     }
 
     /// A clone: a new space that shares all frames of the image.

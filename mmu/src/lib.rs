@@ -23,6 +23,7 @@ pub mod space;
 pub mod stats;
 mod swap;
 pub mod table;
+mod write_set;
 
 pub use backing::{Access, Backing, BackingError, SwapPlace};
 pub use error::SpaceError;
@@ -30,4 +31,5 @@ pub use family::Family;
 pub use gfn::{Gfn, PAGE_SIZE, Run};
 pub use image::Image;
 pub use rules::{Direction, Duration, Mutant, RuleSet, Rules};
-pub use space::{AddressSpace, FromDevice, Hold, Pin, PinRequest, ToDevice};
+pub use space::{AddressSpace, FromDevice, Hold, Pin, PinRequest, Prefault, ToDevice};
+pub use write_set::MOST_PAGES as MOST_PREFAULTED_PAGES;

@@ -26,12 +26,14 @@ mod host_copies;
 mod known;
 mod mappings;
 mod pin;
+mod prefault;
 mod protect;
 mod reserve;
 
 pub(crate) use copy_out::CopyOut;
 pub use discard::Discarded;
 pub use pin::{FromDevice, Hold, Pin, PinRequest, ToDevice, Way};
+pub use prefault::Prefault;
 
 use gate::Gate;
 use known::Known;
@@ -60,12 +62,14 @@ struct State<B: Backing> {
     zeros: BTreeSet<Gfn>,
     /// What is copied out of this space's window, or into frames that it shares.
     copy_out: Option<Arc<CopyOut<B>>>,
+    /// The image that learns from this space what its clones write, while that stands on it.
+    teaches: Option<u64>,
 }
 
 impl<B: Backing> State<B> {
     fn new(held: Holding<B>, reserve: Reserve<B>, mappings: Mappings<B>) -> Self {
         let (known, zeros) = (Known::default(), BTreeSet::new());
-        Self { held, reserve, mappings, known, zeros, copy_out: None }
+        Self { held, reserve, mappings, known, zeros, copy_out: None, teaches: None }
     }
 
     /// Changes an entry whose references the caller has seen to, and keeps the count of mappings.
@@ -308,6 +312,9 @@ impl<B: Backing> Drop for AddressSpace<B> {
         let state = self.state.read();
         if let Some(job) = state.copy_out.as_ref().filter(|job| job.is_source(&self.window)) {
             job.finish();
+        }
+        if let Some(cow) = self.copier(&state) {
+            self.teach(&state, || cow.copied(&self.window, state.held.table.all()));
         }
         // The window first: a frame's count drops only after no window maps it.
         let pinned = self.copier(&state).map(|cow| (cow, self.pinned_in_window(&state)));

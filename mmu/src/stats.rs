@@ -39,6 +39,8 @@ counters! {
     early_copies,
     /// Pages copied out of a guest's window by a fork or snapshot, where the host had copied them.
     copied_out,
+    /// Pages that a clone was probably going to write, which the host was asked to copy beforehand.
+    prefaulted,
     /// Frames copied beside the one that was written, to keep the number of host mappings down.
     block_copied,
     /// Frames written out to the swap, or left behind in it because somebody still holds them.

@@ -55,6 +55,13 @@ impl HostCow for Fake {
         Ok(())
     }
 
+    fn copy_ahead(&self, window: &Handle, runs: &[Run]) -> Result<(), BackingError> {
+        runs.iter().try_for_each(|run| match self.flaw {
+            Flaw::ZeroesAhead => self.clear(window, *run),
+            _ => self.copy_now(window, *run),
+        })
+    }
+
     fn clear(&self, window: &Handle, run: Run) -> Result<(), BackingError> {
         self.may_fail("clear", run)?;
         let mut objects = self.objects.lock();

@@ -18,6 +18,8 @@ pub enum Flaw {
     HidesCopies,
     /// Leaves in a window what was to be replaced by shared frames.
     SkipsReplace,
+    /// Makes zeros of pages that it is to copy beforehand.
+    ZeroesAhead,
     /// Gives no memory back, so that a new frame shows old bytes.
     SkipsPunch,
 }

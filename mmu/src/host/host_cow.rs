@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
+use super::ahead;
 use super::host_memory::HostMemory;
 use super::pagemap;
 use super::store::Store;
@@ -46,6 +47,12 @@ impl HostCow for HostMemory {
                 }
             }
         }
+    }
+
+    fn copy_ahead(&self, window: &Window, runs: &[Run]) -> Result<(), BackingError> {
+        self.may_fail("copying ahead", window.mapping().all())?;
+        runs.iter().for_each(|run| ahead::touch(window.mapping(), *run));
+        Ok(())
     }
 
     fn clear(&self, window: &Window, run: Run) -> Result<(), BackingError> {

@@ -58,6 +58,7 @@
 //! The fault thread holds none of them while it asks a [`Resolve`].
 
 mod accounting;
+mod ahead;
 mod bell;
 mod budget;
 mod deferred;

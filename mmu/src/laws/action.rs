@@ -23,6 +23,7 @@ pub(crate) enum Action {
     Discard { space: u8, page: u8 },
     Hold { space: u8, page: u8 },
     Release { hold: u8 },
+    Prefault { space: u8, first: u8, last: u8 },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -49,6 +50,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (a(), b()).prop_map(|(space, page)| Action::Discard { space, page }),
         1 => (a(), b()).prop_map(|(space, page)| Action::Hold { space, page }),
         1 => a().prop_map(|hold| Action::Release { hold }),
+        2 => (a(), a(), a()).prop_map(|(space, first, last)| {
+            Action::Prefault { space, first, last }
+        }),
     ]
 }
 

@@ -126,6 +126,19 @@ fn control_a_host_that_copies_and_is_wrong_is_noticed() {
     }
 }
 
+#[test]
+fn control_a_host_that_prefaults_zeros_is_noticed() {
+    let mut runner = TestRunner::deterministic();
+    let mut lives = |flaw| {
+        let actions = sequences(60).new_tree(&mut runner).unwrap().current();
+        let fake = Fake::new(PAGES, usize::MAX / 2).copying().with(flaw);
+        live_on(fake, RuleSet::SingleRefcount.into(), false, &actions)
+    };
+    let prefaulted: u64 = (0..100).map(|_| lives(Flaw::None).1.prefaulted).sum();
+    assert!(prefaulted > 100, "the sequences do so: {prefaulted}");
+    assert!((0..400).any(|_| lives(Flaw::ZeroesAhead).0.is_err()));
+}
+
 /// Whether random sequences find this law broken before any other.
 fn breaks(law: Law, flaw: Flaw, rules: impl Into<Rules>) -> bool {
     let (rules, inject) = (rules.into(), law == Law::AllOrNothing);

@@ -9,7 +9,7 @@ use super::{Action, Bench, Broken, Law};
 use crate::backing::Backing;
 use crate::error::SpaceError;
 use crate::family::Family;
-use crate::gfn::Gfn;
+use crate::gfn::{Gfn, Run};
 use crate::image::Image;
 use crate::rules::{Direction, Duration, RuleSet, Rules};
 use crate::scenario::{AnyPin, Page, Reach, Stamp};
@@ -173,6 +173,12 @@ impl<T: Bench> World<T> {
             }
             Action::Release { hold } => {
                 drop(choose(&self.holds, hold).map(|at| self.holds.swap_remove(at)));
+                Ok(())
+            }
+            Action::Prefault { space, first, last } => {
+                let (first, last) = (gfn(first), gfn(last));
+                let run = Run::new(first.0.min(last.0), first.0.max(last.0) + 1);
+                self.guests[self.guest(space)].space.prefault_now(run);
                 Ok(())
             }
         }

@@ -73,6 +73,7 @@ impl<B: Backing> AddressSpace<B> {
     ) -> Result<(Arc<Image<B>>, T), SpaceError> {
         let mut state = self.settled();
         self.learn(&mut state, Run::new(0, self.family.pages()));
+        self.teach(&state, || state.own_pages());
         let fates = self.fates(&state)?;
         let moved = self.bridged(&state.held.table, &fates.moved);
         let later = cow.deferring().filter(|traps| pages(&moved) >= traps.least_pages());

@@ -56,6 +56,23 @@ fn a_copy_is_made_on_demand_without_a_byte_changed() {
     assert!(own.is_anonymous() && !frames.is_anonymous());
 }
 
+#[test]
+fn copies_are_made_ahead_in_many_places_and_nowhere_else() {
+    let memory = memory();
+    let (_frames, [window, _]) = scene(&memory);
+    store(&window, 9, 0, 99);
+    let places: Vec<Run> = (0..PAGES).step_by(4).map(|page| Run::new(page, page + 2)).collect();
+    memory.copy_ahead(&window, &places).expect("room");
+    assert_eq!(places[2], Run::new(8, 10));
+    assert_eq!(memory.copied(&window, ALL), places);
+    assert!(
+        (0..PAGES).filter(|page| *page != 9).all(|page| load(&window, page, 0) == u64::from(page))
+    );
+    assert_eq!(load(&window, 9, 0), 99);
+    memory.copy_ahead(&window, &[Run::new(10, 11), ALL]).expect("room");
+    assert_eq!(memory.copied(&window, ALL), [ALL]);
+}
+
 /// Copies outlive the frames that they were made of, and their window.
 #[test]
 fn a_copy_stays_when_its_frame_is_punched_and_its_window_gone() {
