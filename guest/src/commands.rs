@@ -68,6 +68,10 @@ impl Vcpu {
                 tables(*ram, first, pages).filter(|_| stride > 0)?;
                 table::touch(ram, first, pages, stride, value)
             }
+            Command::TouchRuns { first, pages, run, stride, value } => {
+                tables(*ram, first, pages).filter(|_| stride > 0)?;
+                table::touch_runs(ram, first, pages, (run, stride), value)
+            }
             Command::Stamp { address, words, value } => {
                 of_words(*ram, address, words)?;
                 table::stamp(ram, address, words, value);

@@ -232,6 +232,20 @@ pub enum Command {
         /// How many doorbells, after them.
         bells: u64,
     },
+    /// Write `value` to the first word of the first `run` of every `stride` pages. Replies how many
+    /// pages that were.
+    TouchRuns {
+        /// First page.
+        first: u64,
+        /// How many pages.
+        pages: u64,
+        /// Neighbours that are written.
+        run: u32,
+        /// From the first page of a run to that of the next, in pages; not 0.
+        stride: u32,
+        /// What to write.
+        value: u64,
+    },
 }
 
 /// What [`Command::Stamped`] replies for words that are not the same. Nobody should stamp it.
@@ -283,6 +297,7 @@ impl Command {
             Self::DiskLoadOn { .. } => 30,
             Self::DiskLoadBack => 31,
             Self::DiskExits { .. } => 32,
+            Self::TouchRuns { .. } => 33,
         }
     }
 
@@ -303,6 +318,9 @@ impl Command {
             Self::Write { address, value } => [address, value, 0, 0],
             Self::Read { address } => [address, 0, 0, 0],
             Self::Touch { first, pages, stride, value } => [first, pages, stride, value],
+            Self::TouchRuns { first, pages, run, stride, value } => {
+                [first, pages, (run as u64) << 32 | stride as u64, value]
+            }
             Self::Count { limit } | Self::ChurnOn { limit } => [limit, 0, 0, 0],
             Self::Churn { first, pages, seed, limit } => [first, pages, seed, limit],
             Self::Exit { code } => [code, 0, 0, 0],
@@ -366,6 +384,11 @@ impl Command {
             30 => Self::DiskLoadOn { limit: arg(0) },
             31 => Self::DiskLoadBack,
             32 => Self::DiskExits { device: arg(0), reads: arg(1), bells: arg(2) },
+            33 => {
+                let (first, pages, shape, value) = (arg(0), arg(1), arg(2), arg(3));
+                let (run, stride) = ((shape >> 32) as u32, shape as u32);
+                Self::TouchRuns { first, pages, run, stride, value }
+            }
             _ => return None,
         })
     }

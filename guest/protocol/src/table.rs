@@ -142,6 +142,24 @@ pub fn touch(memory: &mut impl Memory, first: u64, pages: u64, stride: u64, valu
     touched
 }
 
+/// [`Command::TouchRuns`](super::Command::TouchRuns) with a `stride` of at least 1: how many pages.
+pub fn touch_runs(
+    memory: &mut impl Memory,
+    first: u64,
+    pages: u64,
+    (run, stride): (u32, u32),
+    value: u64,
+) -> u64 {
+    let mut touched = 0;
+    let mut offset = 0;
+    while offset < pages {
+        touched +=
+            touch(memory, first + offset, (run.min(stride) as u64).min(pages - offset), 1, value);
+        offset = offset.saturating_add(stride as u64);
+    }
+    touched
+}
+
 /// [`Command::Stamp`](super::Command::Stamp) at an address that is a multiple of 8.
 pub fn stamp(memory: &mut impl Memory, address: u64, words: u64, value: u64) {
     for word in 0..words {

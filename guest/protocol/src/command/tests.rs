@@ -4,7 +4,7 @@ fn every_command() -> Vec<Command> {
     let args = [11, 12, 13, 14];
     let all: Vec<Command> =
         (0..100).filter_map(|code| Command::decode(code, |n| args[n])).collect();
-    assert_eq!(all.len(), 32);
+    assert_eq!(all.len(), 33);
     all
 }
 
@@ -15,6 +15,13 @@ fn a_command_survives_the_mailbox() {
         let args = command.args();
         assert_eq!(Command::decode(command.code(), |n| args[n]), Some(command));
     }
+}
+
+#[test]
+fn the_shape_of_runs_is_one_argument() {
+    let runs = Command::TouchRuns { first: 1, pages: 9, run: 3, stride: u32::MAX, value: 4 };
+    assert_eq!(runs.args(), [1, 9, 0x3_ffff_ffff, 4]);
+    assert_eq!(Command::decode(runs.code(), |n| runs.args()[n]), Some(runs));
 }
 
 #[test]

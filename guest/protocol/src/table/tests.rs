@@ -74,6 +74,21 @@ fn touch_writes_one_word_of_each_page_of_its_stride() {
 }
 
 #[test]
+fn runs_are_as_long_as_they_say_and_end_with_the_pages() {
+    let first_words = |pages, shape| {
+        let mut ram = Ram::new(10);
+        let touched = touch_runs(&mut ram, 1, pages, shape, 9);
+        let written: Vec<usize> = (0..10).filter(|&page| ram.0[page][0] == 9).collect();
+        assert_eq!(touched, written.len() as u64);
+        written
+    };
+    assert_eq!(first_words(8, (2, 3)), [1, 2, 4, 5, 7, 8]);
+    assert_eq!(first_words(4, (2, 3)), [1, 2, 4]);
+    assert_eq!(first_words(4, (9, 2)), [1, 2, 3, 4], "no page is written twice");
+    assert_eq!(first_words(8, (0, 1)), [0; 0]);
+}
+
+#[test]
 fn a_stamp_is_read_as_a_whole_and_stays_within_its_words() {
     let mut ram = Ram::new(2);
     stamp(&mut ram, 4096 - 16, 4, 9);
