@@ -148,6 +148,16 @@ fn rules_that_want_to_decide_what_the_host_decides() {
 }
 
 #[test]
+fn pages_cannot_be_prefaulted_where_the_host_copies_none() {
+    for command in [&["run"][..], &["demo"], &["stress"]] {
+        let args = [command, &["--backing", "trap", "--prefault", "learned"]].concat();
+        refused(&args, &["--prefault learned", "--backing hostcow"]);
+    }
+    refused(&["run", "--prefault", "always"], &["always", "off, learned"]);
+    refused(&["bench", "cow", "--memory", "8M"], &["no room for 1000 pages", "--memory"]);
+}
+
+#[test]
 fn a_host_without_kvm() {
     if !is_root() {
         return;

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
-use pincow_mmu::rules::RuleSet;
 use pincow_mmu::scenario::Random;
 use pincow_vmm::guest::{BackingKind, Sharing};
 
@@ -44,7 +43,7 @@ pub(crate) fn a_moment(random: &mut Random) {
 pub(crate) fn storm(lab: &Lab, backing: BackingKind, forks: u64, fate: Fate, seed: u64) -> Seen {
     let mut random = Random::new(seed);
     let mut seen = Seen::default();
-    let sharing = Sharing { rules: RuleSet::default().into(), backing };
+    let sharing = Sharing { backing, ..Sharing::default() };
     let (family, mut side) = Family::new(lab, sharing);
     for _ in 0..forks {
         a_moment(&mut random);

@@ -15,6 +15,7 @@
 //! | [`fork_io`] | the same while disk transfers are in flight, on fast and slow disks |
 //! | [`density`] | what idle clones take, many of which are alive at once |
 //! | [`fault`] | a guest's first write to a page that it shares, or shared |
+//! | [`cow`] | a clone's first writes to many pages, and what they take of the CPUs |
 //! | [`blk`] | disk transfers of a guest, beside the same by a bare loop on the host |
 //! | [`pin`] | a pin of a frame for a transfer, and its end |
 //!
@@ -41,6 +42,7 @@ mod bare;
 pub mod blk;
 pub mod boot;
 pub mod clone;
+pub mod cow;
 pub mod density;
 mod disk;
 mod error;

@@ -7,7 +7,7 @@ use pincow_mmu::rules::{RuleSet, Rules};
 
 use super::Failure;
 use super::memory_size::MemorySize;
-use crate::guest::{BackingKind, Sharing};
+use crate::guest::{BackingKind, Prefault, Sharing};
 use crate::kvm::Host;
 
 #[cfg(test)]
@@ -32,6 +32,16 @@ pub(super) struct GuestArgs {
     /// write; trap for `stress`, which evicts pages there]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(super) backing: Option<BackingKind>,
+
+    /// What is done about pages that clones of a snapshot will probably write.
+    ///
+    /// `learned`, which needs `--backing hostcow`: a snapshot remembers what its clones have written, of those that
+    /// have ended or were forked. A new one has what most of the last three wrote copied beside the start of its
+    /// vCPUs, 4096 pages (16 MiB) at most, by one thread of the family. Its first writes are faster; but
+    /// it takes a second CPU meanwhile, and memory for what it does not write after all. So it is off unless
+    /// it is asked for. `pincow bench cow` measures both.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(super) prefault: Prefault,
 
     /// Allow a rule set that is known to lose data (`mapcount`).
     #[arg(long = "unsafe")]
@@ -62,7 +72,7 @@ impl GuestArgs {
 
     /// The rules on that backing, if it can carry them out.
     pub(super) fn sharing_on(&self, backing: BackingKind) -> Result<Sharing, Failure> {
-        let sharing = Sharing { rules: self.rules()?, backing };
+        let sharing = Sharing { rules: self.rules()?, backing, prefault: self.prefault };
         sharing.check()?;
         Ok(sharing)
     }

@@ -101,12 +101,13 @@ fn write(to: &mut dyn Write, remote: &Remote, stats: &GuestStats) -> io::Result<
     writeln!(
         to,
         "family   {} writes copied, {} reused in place, {} unshared for pins, {} early copies at forks, {} \
-         copied beside; {} evicted, {} swapped in, {} discarded",
+         copied beside, {} prefaulted; {} evicted, {} swapped in, {} discarded",
         family.copied,
         family.reused,
         family.unshared,
         family.early_copies,
         family.block_copied,
+        family.prefaulted,
         family.evicted,
         family.swapped_in,
         family.discarded

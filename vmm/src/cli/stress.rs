@@ -92,7 +92,7 @@ const INTERRUPTED: i32 = 130;
 pub(super) fn run(args: &Args) -> Outcome {
     // Pages are evicted under this one only.
     let backing = args.guest.backing.unwrap_or(BackingKind::Trap);
-    let Sharing { rules, backing } = args.guest.sharing_on(backing)?;
+    let Sharing { rules, backing, prefault } = args.guest.sharing_on(backing)?;
     let host = args.guest.host()?;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = args.seed.unwrap_or_else(|| clock.map_or(1, |now| now.as_micros() as u64));
@@ -102,6 +102,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         seed,
         set: rules.set,
         backing,
+        prefault,
         control: args.control,
         late: args.late,
         inflight: args.inflight.into(),

@@ -42,6 +42,12 @@ pub enum GuestError {
         /// The rules.
         set: RuleSet,
     },
+    /// Where pincow copies pages itself, there is nothing to prefault.
+    #[error(
+        "--prefault learned has the host copy pages beforehand, and under the backing `trap` it copies none: use \
+         `--backing hostcow`"
+    )]
+    PrefaultUnderTrap,
     /// The memory refused.
     #[error("guest memory: {0}")]
     Space(#[from] SpaceError),

@@ -42,6 +42,7 @@ mod disk;
 mod error;
 mod mappings;
 mod peripherals;
+mod prefault;
 mod realm;
 mod rest;
 mod snapshot;
@@ -52,15 +53,19 @@ mod wiring;
 use disk::{GuestDisk, ParkedDisk, SavedDisk};
 use mappings::Mappings;
 use peripherals::{ChildPeripherals, Peripherals, PeripheralsConfig, SavedPeripherals};
+use prefault::Begun;
 use wiring::{device_line, on_bus};
 
 #[cfg(test)]
 pub(crate) use disk::pinned;
 
+pub(crate) use prefault::THREAD as PREFAULT_THREAD;
+
 pub use config::{ChildConfig, ChildNet, ChildVsock, GuestConfig};
 pub use disk::{DiskConfig, GuestDiskError, InFlight, MakeEngine, PinMode, uring};
 pub use error::GuestError;
 pub use peripherals::{NetConfig, PeripheralError, VsockConfig};
+pub use prefault::Prefault;
 pub use realm::{BackingKind, Realm, Sharing};
 pub use rest::Rest;
 pub use snapshot::Snapshot;
@@ -74,6 +79,7 @@ pub struct Guest {
     machine: Machine,
     disks: Vec<GuestDisk>,
     peripherals: Peripherals,
+    prefault: Option<Begun>,
     space: Arc<LiveSpace>,
     realm: Arc<Realm>,
     _mappings: Mappings,
@@ -163,7 +169,7 @@ impl Guest {
             Program::Payload(payload) => Machine::boot(host, ram, config, payload)?,
             Program::Linux(linux) => Machine::boot_linux(host, ram, config, linux)?,
         };
-        Ok(Self { machine, disks, peripherals, space, realm, _mappings: mappings })
+        Ok(Self { machine, disks, peripherals, prefault: None, space, realm, _mappings: mappings })
     }
 
     /// A guest that goes on where it was saved, over memory and disks that it shares.
@@ -187,7 +193,7 @@ impl Guest {
         let ram = GuestRam::of_space(&space);
         let machine = Machine::restore(realm.host(), ram, config, &saved.machine)?;
         let realm = Arc::clone(realm);
-        Ok(Self { machine, disks, peripherals, space, realm, _mappings: mappings })
+        Ok(Self { machine, disks, peripherals, prefault: None, space, realm, _mappings: mappings })
     }
 
     /// A child that stands where this guest is now, and shares its memory. This guest goes on at
@@ -222,6 +228,7 @@ impl Guest {
         plan: impl Fn(&ParkedDisk<'a>) -> Result<P, DiskError>,
         commit: impl Fn(P) -> D,
     ) -> Result<(T, Saved<D>, Cut), GuestError> {
+        self.stop_prefault();
         self.space.get_ready();
         let begun = Instant::now();
         let paused = self.machine.pause()?;
@@ -242,6 +249,19 @@ impl Guest {
         let pause = begun.elapsed();
         let cut = Cut { pause, parked_at, transfers_in_flight, requests_in_flight };
         Ok((shared, Saved { machine, disks, peripherals }, cut))
+    }
+
+    /// Ends what is prefaulted beside this guest: nothing of it goes on afterwards. Forks and snapshots do so.
+    pub fn stop_prefault(&self) {
+        if let Some(prefault) = &self.prefault {
+            prefault.stop();
+        }
+    }
+
+    /// Whether pages of this guest are being prefaulted beside it.
+    #[must_use]
+    pub fn is_prefaulted(&self) -> bool {
+        self.prefault.as_ref().is_some_and(|prefault| !prefault.is_over())
     }
 
     /// Changes how transfers of disk number `disk` hold this guest's memory from now on. Those under

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pincow_mmu::host::{self, HostFeatures, HostMemory, MemoryOptions, Store};
 use pincow_mmu::live::{self, LiveSpace};
@@ -10,7 +10,8 @@ use pincow_mmu::rules::{RuleSet, Rules};
 use pincow_mmu::stats::Counts;
 use pincow_mmu::{AddressSpace, Family, PAGE_SIZE};
 
-use super::GuestError;
+use super::prefault::Prefaulter;
+use super::{GuestError, Prefault};
 use crate::boot;
 use crate::kvm::Host;
 
@@ -51,23 +52,31 @@ pub struct Sharing {
     pub rules: Rules,
     /// Who carries them out.
     pub backing: BackingKind,
+    /// What is done about pages that clones will probably write.
+    pub prefault: Prefault,
 }
 
 impl Sharing {
     /// Whether the backing can carry the rules out.
     ///
     /// # Errors
-    /// [`GuestError::Rules`] when it leaves to the host what they want to decide.
+    /// [`GuestError::Rules`] when it leaves to the host what they want to decide, and
+    /// [`GuestError::PrefaultUnderTrap`].
     pub fn check(self) -> Result<(), GuestError> {
-        let left_to_host = self.backing == BackingKind::HostCow && !self.rules.let_host_copy();
-        if left_to_host { Err(GuestError::Rules { set: self.rules.set }) } else { Ok(()) }
+        if self.backing == BackingKind::HostCow && !self.rules.let_host_copy() {
+            return Err(GuestError::Rules { set: self.rules.set });
+        }
+        if self.backing == BackingKind::Trap && self.prefault == Prefault::Learned {
+            return Err(GuestError::PrefaultUnderTrap);
+        }
+        Ok(())
     }
 }
 
 impl From<Rules> for Sharing {
     /// With the default backing.
     fn from(rules: Rules) -> Self {
-        Self { rules, backing: BackingKind::default() }
+        Self { rules, ..Self::default() }
     }
 }
 
@@ -82,6 +91,8 @@ impl From<RuleSet> for Sharing {
 pub struct Realm {
     host: Arc<Host>,
     family: Arc<Family<HostMemory>>,
+    prefault: Prefault,
+    prefaulter: OnceLock<Option<Prefaulter>>,
 }
 
 impl Realm {
@@ -106,7 +117,8 @@ impl Realm {
         let options = MemoryOptions { backing: sharing.backing.into(), ..MemoryOptions::default() };
         let memory = HostMemory::new(pages, options)?;
         let family = Family::new(Arc::new(memory), sharing.rules, pages);
-        Ok(Arc::new(Self { host: Arc::clone(host), family }))
+        let (host, prefault) = (Arc::clone(host), sharing.prefault);
+        Ok(Arc::new(Self { host, family, prefault, prefaulter: OnceLock::new() }))
     }
 
     /// The memory of the first guest, ready to be touched.
@@ -114,6 +126,16 @@ impl Realm {
         let space = AddressSpace::root(&self.family)?;
         live::attach(&space);
         Ok(space)
+    }
+
+    /// What is done about pages that clones of its snapshots will probably write.
+    pub(super) fn prefault(&self) -> Prefault {
+        self.prefault
+    }
+
+    /// What does it, started when it is needed first; `None` where there is no CPU for it.
+    pub(super) fn prefaulter(&self) -> Option<&Prefaulter> {
+        self.prefaulter.get_or_init(Prefaulter::start).as_ref()
     }
 
     /// The host.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pincow_mmu::live::LiveImage;
 
-use super::{ChildConfig, Guest, GuestDiskError, GuestError, Realm, Saved, SavedDisk};
+use super::{ChildConfig, Guest, GuestDiskError, GuestError, Prefault, Realm, Saved, SavedDisk};
 use crate::disk::DiskImage;
 use crate::machine::MachineState;
 
@@ -13,11 +13,13 @@ pub struct Snapshot {
     realm: Arc<Realm>,
     image: Arc<LiveImage>,
     saved: Saved<DiskImage>,
+    prefault: Prefault,
 }
 
 impl Snapshot {
     pub(super) fn new(realm: Arc<Realm>, image: Arc<LiveImage>, saved: Saved<DiskImage>) -> Self {
-        Self { realm, image, saved }
+        let prefault = realm.prefault();
+        Self { realm, image, saved, prefault }
     }
 
     /// A guest that goes on from this moment, when it is started. What it does not share is `own`, as
@@ -30,7 +32,20 @@ impl Snapshot {
         let disks = self.saved.disks.iter().map(disk).collect::<Result<_, GuestDiskError>>()?;
         let peripherals = self.saved.peripherals.clone();
         let saved = Saved { machine: self.saved.machine.clone(), disks, peripherals };
-        Guest::resume(&self.realm, self.image.spawn()?, own.into(), saved)
+        match self.prefault {
+            Prefault::Off => Guest::resume(&self.realm, self.image.spawn()?, own.into(), saved),
+            Prefault::Learned => {
+                let (space, work) = self.image.spawn_learning()?;
+                let guest = Guest::resume(&self.realm, space, own.into(), saved)?;
+                let prefault = work.and_then(|work| self.realm.prefaulter()?.begin(work));
+                Ok(Guest { prefault, ..guest })
+            }
+        }
+    }
+
+    /// Changes what is done about pages that clones made from now on will probably write. It is the family's at first.
+    pub fn set_prefault(&mut self, prefault: Prefault) {
+        self.prefault = prefault;
     }
 
     /// What its guests share.

@@ -27,7 +27,7 @@ fn boot(host: &Arc<Host>, sharing: impl Into<Sharing>) -> Guest {
 /// These sets on each backing that can carry them out.
 pub(crate) fn everywhere(sets: &[RuleSet]) -> Vec<Sharing> {
     let on = |backing| {
-        let sharing = move |set: &RuleSet| Sharing { rules: Rules::from(*set), backing };
+        let sharing = move |set: &RuleSet| Sharing { backing, ..Rules::from(*set).into() };
         sets.iter().map(sharing).filter(|sharing| sharing.check().is_ok())
     };
     on(BackingKind::Trap).chain(on(BackingKind::HostCow)).collect()
@@ -40,7 +40,7 @@ fn rules_that_the_host_cannot_carry_out_are_refused() {
         .into_iter()
         .filter(|sharing| sharing.backing == BackingKind::HostCow);
     assert_eq!(on_host.count(), 6);
-    let sharing = Sharing { rules: RuleSet::Wait.into(), backing: BackingKind::HostCow };
+    let sharing = Sharing { backing: BackingKind::HostCow, ..RuleSet::Wait.into() };
     let refused =
         Guest::boot(&host, MEMORY, sharing, GuestConfig::default(), PAYLOAD).err().unwrap();
     assert!(refused.to_string().contains("rules wait"), "{refused}");

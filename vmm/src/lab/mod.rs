@@ -94,7 +94,7 @@ impl RealGuests {
     pub fn new(host: &Arc<Host>, rules: Rules, folder: &Path) -> Result<Self, LabError> {
         Ok(Self {
             host: Arc::clone(host),
-            sharing: Sharing { rules, backing: BackingKind::Trap },
+            sharing: Sharing { backing: BackingKind::Trap, ..rules.into() },
             folder: folder.to_owned(),
             pins: None,
             desk: Desk::default(),

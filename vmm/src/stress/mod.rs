@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use pincow_guest_protocol::devices::VIRTIO_DEVICES;
 use pincow_mmu::rules::{Mutant, RuleSet, Rules};
 
-use crate::guest::{BackingKind, Sharing};
+use crate::guest::{BackingKind, Prefault, Sharing};
 use crate::kvm::Host;
 use crate::virtio::blk::Policy;
 
@@ -73,6 +73,8 @@ pub struct Plan {
     pub set: RuleSet,
     /// Who carries that out.
     pub backing: BackingKind,
+    /// What is done about pages that clones will probably write.
+    pub prefault: Prefault,
     /// What is switched off.
     pub control: Option<Control>,
     /// Some transfers are late, as they are when something is switched off.
@@ -95,7 +97,8 @@ impl Plan {
     fn sharing(&self) -> Sharing {
         let mutant =
             (self.control == Some(Control::NoEarlyCopy)).then_some(Mutant::ForkIgnoresPins);
-        Sharing { rules: Rules { set: self.set, mutant }, backing: self.backing }
+        let rules = Rules { set: self.set, mutant };
+        Sharing { rules, backing: self.backing, prefault: self.prefault }
     }
 
     /// Guests that live at a time, at most.

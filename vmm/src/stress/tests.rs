@@ -11,6 +11,7 @@ pub(super) fn plan(seconds: u64) -> Plan {
         seed: 7,
         set: RuleSet::default(),
         backing: BackingKind::default(),
+        prefault: Prefault::default(),
         control: None,
         late: false,
         inflight: Policy::Reissue,
@@ -29,7 +30,8 @@ fn stress(host: &Arc<Host>, plan: &Plan) -> Report {
 #[test]
 fn nothing_is_found_under_sound_rules() {
     let Some(host) = host() else { return };
-    for Sharing { rules, backing } in everywhere(&[RuleSet::SingleRefcount, RuleSet::Exclusive]) {
+    for Sharing { rules, backing, .. } in everywhere(&[RuleSet::SingleRefcount, RuleSet::Exclusive])
+    {
         let set = rules.set;
         let report = stress(&host, &Plan { set, backing, ..plan(2) });
         assert!(report.is_clean(), "{set}: {report:?}");
@@ -48,6 +50,14 @@ fn nothing_is_found_where_transfers_are_late() {
         assert!(report.in_flight_at_fork.iter().any(|count| *count > 0), "{report:?}");
         assert!(report.early_copies > 0 && report.reissued > 0, "{report:?}");
     }
+}
+
+#[test]
+fn nothing_is_found_where_clones_are_prefaulted() {
+    let Some(host) = host() else { return };
+    let (backing, prefault) = (BackingKind::HostCow, Prefault::Learned);
+    let report = stress(&host, &Plan { backing, prefault, ..plan(4) });
+    assert!(report.is_clean() && report.forks > 0, "{report:?}");
 }
 
 #[test]

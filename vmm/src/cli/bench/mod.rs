@@ -8,12 +8,13 @@ use super::memory_size::MemorySize;
 use super::progress::Progress;
 use super::{Failure, GuestArgs, Outcome};
 use crate::bench::Guests;
-use crate::guest::BackingKind;
+use crate::guest::{BackingKind, Prefault};
 
 mod answers;
 mod blk;
 mod boot;
 mod clone;
+mod cow;
 mod density;
 mod fault;
 mod fork;
@@ -49,6 +50,7 @@ pub(super) enum Measure {
     Fork(fork::Args),
     ForkIo(fork_io::Args),
     Fault(fault::Args),
+    Cow(cow::Args),
     Density(density::Args),
     Blk(blk::Args),
     Pin(pin::Args),
@@ -70,6 +72,7 @@ fn measure(bench: Measure) -> Result<Report, Failure> {
         Measure::Fork(args) => fork::run(&args),
         Measure::ForkIo(args) => fork_io::run(&args),
         Measure::Fault(args) => fault::run(&args),
+        Measure::Cow(args) => cow::run(&args),
         Measure::Density(args) => density::run(&args),
         Measure::Blk(args) => blk::run(&args),
         Measure::Pin(args) => pin::run(&args),
@@ -101,7 +104,8 @@ impl Rulings {
     /// The same as what other commands take, with so many vCPUs.
     fn guest_args(&self, memory: MemorySize, vcpus: u32) -> GuestArgs {
         let Self { rules, backing, allow_unsafe, .. } = *self;
-        GuestArgs { memory, vcpus, rules, backing, allow_unsafe }
+        let prefault = Prefault::Off;
+        GuestArgs { memory, vcpus, rules, backing, prefault, allow_unsafe }
     }
 }
 

@@ -89,6 +89,37 @@ fn bench_fault_counts_what_the_host_copies() {
     assert_eq!(cases(&report).len(), 2);
 }
 
+#[test]
+fn bench_cow_has_a_case_per_method_and_length_of_runs() {
+    let line = "cow --json --samples 3 --pages 48 --runs 1,8 --memory 16M";
+    let Some(report) = report(line) else { return };
+    assert!(report.is_well(), "{}", report.text());
+    assert_eq!(report.json().unwrap()["backing"], "hostcow", "unless something else is said");
+    let cases = cases(&report);
+    let of = |case: &Value| (case["run"].as_u64(), case["method"].as_str().unwrap().to_owned());
+    let found: Vec<_> = cases.iter().map(of).collect();
+    let expected = [1, 8].iter().flat_map(|&run| METHODS.map(|name| (Some(run), name.to_owned())));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    for case in cases {
+        assert_eq!((&case["pages"], &case["n"]), (&48.into(), &3.into()), "{case}");
+        for samples in ["answer_samples_us", "guest_samples_us", "cpu_samples_us", "copied_samples"]
+        {
+            let samples = case[samples].as_array().unwrap();
+            assert_eq!(samples.len(), 3);
+            assert!(samples.iter().all(|sample| sample.as_f64() > Some(0.0)), "{case}");
+        }
+        if case["method"] == "kernel" {
+            assert_eq!(
+                (&case["guest_ratio_p50"], &case["cpu_ratio_p99"]),
+                (&1.0.into(), &1.0.into())
+            );
+        }
+    }
+    assert_eq!(report.text().matches('\n').count(), 3 + 1 + cases.len());
+}
+
+const METHODS: [&str; 5] = ["kernel", "plain", "learned", "ready", "wrong"];
+
 fn cases(report: &Report) -> &Vec<Value> {
     report.json().unwrap()["cases"].as_array().unwrap()
 }
@@ -202,6 +233,7 @@ fn options_that_make_no_sense_are_refused() {
         "clone --samples 0",
         "density --clones 0",
         "fault --pages 0",
+        "cow --runs 0",
         "fork --dirty much",
         "clone --memory ,",
         "fork-io --depth 65",

@@ -85,7 +85,7 @@ impl Places {
         set: RuleSet,
         mut tell: impl FnMut(PlaceName, Shown) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let sharing = Sharing { rules: set.into(), backing: self.backing };
+        let sharing = Sharing { backing: self.backing, ..set.into() };
         for &name in &self.names {
             let shown = match sharing.check() {
                 Ok(()) => self.shown(script, sharing, name)?,
@@ -99,7 +99,7 @@ impl Places {
     }
 
     fn shown(&self, script: &Script, sharing: Sharing, name: PlaceName) -> Result<Shown, Failure> {
-        let Sharing { rules, backing } = sharing;
+        let Sharing { rules, backing, .. } = sharing;
         match (name, &self.host) {
             (PlaceName::Memory, _) => {
                 let options = MemoryOptions { backing: backing.into(), ..MemoryOptions::default() };

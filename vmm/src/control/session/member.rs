@@ -209,6 +209,7 @@ impl Living<'_> {
         if self.paused {
             return Ok(());
         }
+        self.guest.stop_prefault();
         self.guest.machine().suspend().map_err(|error| self.refused(error))?;
         self.set_paused(true);
         Ok(())

@@ -33,7 +33,7 @@ const BOTH: &[&str] = &["hostcow", "trap"];
 const FAST: &[&str] = &["hostcow"];
 
 /// What the page has if nothing else is given.
-const PLAN: [Planned; 8] = [
+const PLAN: [Planned; 9] = [
     Planned {
         bench: "boot",
         thorough: &["--samples", "100"],
@@ -60,6 +60,13 @@ const PLAN: [Planned; 8] = [
         thorough: &["--samples", "50"],
         quick: &["--samples", "3", "--pages", "256", "--memory", "16M"],
         backings: BOTH,
+        on_disk: false,
+    },
+    Planned {
+        bench: "cow",
+        thorough: &["--samples", "30"],
+        quick: &["--samples", "3", "--pages", "80", "--memory", "16M"],
+        backings: FAST,
         on_disk: false,
     },
     Planned {

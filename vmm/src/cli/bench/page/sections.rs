@@ -12,6 +12,7 @@ mod answers;
 mod blk;
 mod boot;
 mod clone;
+mod cow;
 mod density;
 mod fault;
 mod fork;
@@ -67,11 +68,12 @@ struct Bench {
 }
 
 /// In the order of the page.
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     boot::BENCH,
     clone::BENCH,
     fork::BENCH,
     fault::BENCH,
+    cow::BENCH,
     fork_io::BENCH,
     blk::BENCH,
     pin::BENCH,

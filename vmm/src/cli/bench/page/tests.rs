@@ -155,7 +155,7 @@ fn any_samples_make_a_whole_page() {
                 assert!(!outline.contains("NaN") && !outline.contains("inf"), "{outline}");
             }
         }
-        assert_eq!(count, 10, "a drawing each, and two of forks and of many clones");
+        assert_eq!(count, 12, "a drawing each, two of forks, of first writes and of many clones");
     }
 }
 

@@ -60,7 +60,7 @@ fn documents_of_another_version() {
 
 #[test]
 fn documents_without_what_a_page_needs() {
-    for at in 0..7 {
+    for at in 0..8 {
         let whole = all_of(&[1.0]).remove(at);
         for field in ["bench", "command", "rules", "backing", "known_findings", "machine", "cases"]
         {

@@ -44,6 +44,17 @@ pub(in super::super) fn fault_case(kind: &str, ours: &[f64], floor: &[f64]) -> V
     })
 }
 
+fn cow_case(method: &str, run: u64, guest: &[f64], cpu: &[f64]) -> Value {
+    json!({
+        "method": method, "memory_bytes": 256 << 20, "pages": 1000, "run": run, "n": guest.len(),
+        "guest_samples_us": guest, "cpu_samples_us": cpu, "copied_samples": vec![1004.0; guest.len()],
+    })
+}
+
+fn cow_cases(samples: &[f64]) -> Value {
+    ["kernel", "plain"].map(|method| cow_case(method, 8, samples, samples)).to_vec().into()
+}
+
 fn fork_io_case(policy: &str, depth: u64, pause: &[f64]) -> Value {
     json!({
         "depth": depth, "disk": "slow", "latency_ms": 50, "inflight": policy, "n": pause.len(),
@@ -96,10 +107,10 @@ pub(in super::super) fn all_of(samples: &[f64]) -> Vec<Value> {
     ]
     .map(|(bench, case)| document(bench, "hostcow", json!([case])))
     .into_iter()
-    .chain([density(&[
-        density_case("clone", 10, 1, samples),
-        density_case("floor", 10, 1, samples),
-    ])])
+    .chain([
+        density(&[density_case("clone", 10, 1, samples), density_case("floor", 10, 1, samples)]),
+        document("cow", "hostcow", cow_cases(samples)),
+    ])
     .collect()
 }
 
@@ -151,6 +162,21 @@ fn reissue_is_compared_with_drain_on_the_same_disk_at_the_same_depth() {
 }
 
 #[test]
+fn first_writes_are_compared_with_the_kernels_of_the_same_pattern() {
+    let plain = cow_case("plain", 40, &[300.0, 300.0], &[500.0, 500.0]);
+    let others =
+        [cow_case("kernel", 1, &[9000.0], &[9000.0]), cow_case("kernel", 40, &[200.0], &[1000.0])];
+    let cases: Vec<Value> = others.into_iter().chain([plain.clone()]).collect();
+    let text = markdown(&[document("cow", "hostcow", cases.into())]);
+    let row =
+        "| hostcow | plain | 256M | 1000 | 40 | 2 | 1004 | 300 | 300 | 1.50 | 500 | 500 | 0.50 |";
+    assert!(text.contains(row), "{text}");
+    let alone = runs(&[document("cow", "hostcow", json!([plain]))]);
+    let error = sections(&alone).unwrap_err().to_string();
+    assert!(error.contains("no case `kernel`"), "{error}");
+}
+
+#[test]
 fn transfers_in_a_second_are_compared_turn_by_turn() {
     // 1000 transfers in 0.1 s are 10000 in a second.
     let case = blk_case(&[100_000.0, 200_000.0, 50_000.0], &[50_000.0, 50_000.0, 50_000.0]);
@@ -195,5 +221,5 @@ fn a_benchmark_that_has_no_place_on_the_page_is_refused() {
     let error = sections(&runs(&[document("sleep", "trap", json!([{}]))])).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("made-up.json") && text.contains("`sleep`"), "{text}");
-    assert!(text.contains("boot, clone, fork, fault, fork-io, blk, pin, density"), "{text}");
+    assert!(text.contains("boot, clone, fork, fault, cow, fork-io, blk, pin, density"), "{text}");
 }
