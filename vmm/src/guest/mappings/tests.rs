@@ -1,17 +1,18 @@
 //! Many guests at once: what the kernel has of their mappings is not more than was taken from the budget.
 
+use pincow_guest_protocol::Command;
 use pincow_mmu::host::mappings_in;
 use pincow_mmu::rules::RuleSet;
 
+use super::*;
 use crate::devices::serial::nowhere;
 use crate::drive;
 use crate::guest::tests::everywhere;
-use crate::guest::{Guest, GuestConfig};
+use crate::guest::{Guest, GuestConfig, NetConfig, Sharing, VsockConfig};
 use crate::kvm::tests::host;
 use crate::payload::PAYLOAD;
-
-use pincow_guest_protocol::Command;
-use pincow_mmu::Backing;
+use crate::virtio::net::Mac;
+use crate::virtio::vsock::Cid;
 
 const GUESTS: usize = 40;
 
@@ -48,4 +49,21 @@ fn the_mappings_of_a_machine_come_from_the_budget() {
         };
         assert!((0..10).any(|_| tried()), "{sharing:?}");
     }
+}
+
+#[test]
+fn a_copy_takes_as_many_mappings_as_its_original() {
+    let Some(host) = host() else { return };
+    let net = NetConfig { link: None, mac: Mac::try_from([2, 0, 0, 0, 0, 1]).unwrap() };
+    let config = GuestConfig {
+        nets: vec![net],
+        rng: true,
+        vsock: Some(VsockConfig { cid: Cid::try_from(3).unwrap(), socket: None }),
+        balloon: true,
+        ..GuestConfig::default()
+    };
+    let root = Guest::boot(&host, 16 << 20, Sharing::default(), config, PAYLOAD).unwrap();
+    let (copy, _) = root.fork(nowhere()).unwrap();
+    assert_eq!(root._mappings.count, OF_A_GUEST + OF_A_VCPU + 4 * OF_A_DEVICE);
+    assert_eq!(copy._mappings.count, root._mappings.count);
 }

@@ -118,8 +118,7 @@ pub(super) struct ChildPeripherals {
 
 impl PeripheralsConfig {
     pub(super) fn count(&self) -> usize {
-        let others = [self.rng, self.vsock.is_some(), self.balloon];
-        self.nets.len() + others.into_iter().filter(|there| *there).count()
+        count(self.nets.len(), [self.rng, self.vsock.is_some(), self.balloon])
     }
 }
 
@@ -145,8 +144,13 @@ pub(super) struct SavedPeripherals {
 
 impl SavedPeripherals {
     pub(super) fn count(&self) -> usize {
-        self.nets.len() + usize::from(self.rng.is_some()) + usize::from(self.vsock.is_some())
+        count(self.nets.len(), [self.rng.is_some(), self.vsock.is_some(), self.balloon.is_some()])
     }
+}
+
+/// How many devices there are, with those that there is one of at most.
+fn count(nets: usize, others: [bool; 3]) -> usize {
+    nets + others.into_iter().filter(|there| *there).count()
 }
 
 /// The devices are stopped while this lives.
