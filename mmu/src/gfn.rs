@@ -77,6 +77,13 @@ impl Run {
         self.first.offset()
     }
 
+    /// Takes so many frames off the beginning, or all that there are.
+    pub(crate) fn take_first(&mut self, most: u32) -> Self {
+        let taken = Self { pages: self.pages.min(most), ..*self };
+        *self = Self::new(taken.numbers().end, self.numbers().end);
+        taken
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len_bytes(self) -> usize {
@@ -89,3 +96,21 @@ impl fmt::Display for Run {
         write!(f, "gfn {:#x}..{:#x}", self.first.0, self.first.0 + self.pages)
     }
 }
+
+/// Adds `next` to runs in order: to the last one if it goes on there.
+pub(crate) fn join(runs: &mut Vec<Run>, next: Run) {
+    match runs.last_mut() {
+        Some(last) if last.numbers().end == next.first.0 => last.pages += next.pages,
+        _ => runs.push(next),
+    }
+}
+
+/// Frames in order, as runs of neighbours.
+pub(crate) fn neighbours(gfns: impl IntoIterator<Item = Gfn>) -> Vec<Run> {
+    let mut runs = Vec::new();
+    gfns.into_iter().for_each(|gfn| join(&mut runs, Run::one(gfn)));
+    runs
+}
+
+#[cfg(test)]
+mod tests;

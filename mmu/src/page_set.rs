@@ -1,6 +1,6 @@
 //! A set of a guest's pages: one bit for each.
 
-use crate::gfn::{Gfn, Run};
+use crate::gfn::{Gfn, Run, neighbours};
 
 #[cfg(test)]
 mod tests;
@@ -53,14 +53,7 @@ impl PageSet {
     }
 
     fn parts(&self, within: Run, inside: bool) -> Vec<Run> {
-        let mut parts: Vec<Run> = Vec::new();
-        for gfn in within.gfns().filter(|gfn| self.contains(*gfn) == inside) {
-            match parts.last_mut() {
-                Some(part) if part.numbers().end == gfn.0 => part.pages += 1,
-                _ => parts.push(Run::one(gfn)),
-            }
-        }
-        parts
+        neighbours(within.gfns().filter(|gfn| self.contains(*gfn) == inside))
     }
 
     /// Gives each word that has bits of `run`, with those bits. There are no words beyond the last page.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::gfn::{Gfn, Run};
+use crate::gfn::{Gfn, Run, neighbours};
 
 #[cfg(test)]
 mod tests;
@@ -68,10 +68,10 @@ impl WriteSet {
 /// The first [`MOST_PAGES`] pages.
 fn first_pages(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
     let mut left = MOST_PAGES;
-    let kept = runs.into_iter().map_while(|run| {
-        let pages = run.pages.min(left);
-        left -= pages;
-        (pages > 0).then_some(Run { pages, ..run })
+    let kept = runs.into_iter().map_while(|mut run| {
+        let first = run.take_first(left);
+        left -= first.pages;
+        (first.pages > 0).then_some(first)
     });
     kept.collect()
 }
@@ -80,12 +80,6 @@ fn first_pages(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
 fn in_so_many(sets: &VecDeque<Vec<Run>>, wanted: usize) -> Vec<Run> {
     let mut pages: Vec<Gfn> = sets.iter().flatten().flat_map(|run| run.gfns()).collect();
     pages.sort_unstable();
-    let mut runs: Vec<Run> = Vec::new();
-    for same in pages.chunk_by(|one, next| one == next).filter(|same| same.len() >= wanted) {
-        match runs.last_mut() {
-            Some(run) if run.numbers().end == same[0].0 => run.pages += 1,
-            _ => runs.push(Run::one(same[0])),
-        }
-    }
-    runs
+    let same = pages.chunk_by(|one, next| one == next).filter(|same| same.len() >= wanted);
+    neighbours(same.map(|same| same[0]))
 }

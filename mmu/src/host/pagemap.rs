@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use super::mapping::Mapping;
-use crate::gfn::{Gfn, PAGE_SIZE, Run};
+use crate::gfn::{Gfn, PAGE_SIZE, Run, join};
 
 #[cfg(test)]
 mod tests;
@@ -138,12 +138,4 @@ fn read(pagemap: &File, start: usize, run: Run) -> io::Result<Vec<Run>> {
         }
     }
     Ok(runs)
-}
-
-/// Adds a run, to the last one if it goes on there.
-fn join(runs: &mut Vec<Run>, next: Run) {
-    match runs.last_mut() {
-        Some(last) if last.numbers().end == next.first.0 => last.pages += next.pages,
-        _ => runs.push(next),
-    }
 }

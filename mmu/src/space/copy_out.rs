@@ -266,8 +266,7 @@ impl<B: Backing> Work<B> {
     /// Copies the next pages. Whether there are more.
     fn step(&mut self) -> bool {
         if let Some(run) = self.left.front_mut() {
-            let piece = Run { pages: run.pages.min(PIECE), ..*run };
-            *run = Run::new(piece.numbers().end, run.numbers().end);
+            let piece = run.take_first(PIECE);
             if run.pages == 0 {
                 self.left.pop_front();
             }

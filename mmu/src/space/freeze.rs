@@ -23,7 +23,7 @@ use super::{AddressSpace, CopyOut, MAP, State, facts_of};
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
-use crate::gfn::{Gfn, Run};
+use crate::gfn::{Gfn, Run, join};
 use crate::image::Image;
 use crate::rules::OnFork;
 use crate::table::{Entry, LayerId, Mapped, Table};
@@ -123,14 +123,14 @@ impl<B: Backing> AddressSpace<B> {
                 };
                 let facts = facts_of(&self.family, pool.layer(layer), gfn, entry);
                 match self.family.rules().on_fork(facts) {
-                    OnFork::Share if window == Some(layer) => join(&mut fates.moved, gfn),
+                    OnFork::Share if window == Some(layer) => join(&mut fates.moved, Run::one(gfn)),
                     OnFork::Share => match fates.frozen.last_mut() {
                         Some((run, last)) if *last == layer && run.numbers().end == gfn.0 => {
                             run.pages += 1;
                         }
                         _ => fates.frozen.push((Run::one(gfn), layer)),
                     },
-                    OnFork::Copy => join(&mut fates.kept, gfn),
+                    OnFork::Copy => join(&mut fates.kept, Run::one(gfn)),
                     OnFork::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
                     OnFork::Wait => return Err(SpaceError::Wait { gfn }),
                 }
@@ -321,12 +321,4 @@ fn without(run: Run, others: &[Run]) -> Vec<Run> {
 
 fn pages(runs: &[Run]) -> usize {
     runs.iter().map(|run| run.pages as usize).sum()
-}
-
-/// Adds a page, to the last run if it goes on there.
-fn join(runs: &mut Vec<Run>, gfn: Gfn) {
-    match runs.last_mut() {
-        Some(run) if run.numbers().end == gfn.0 => run.pages += 1,
-        _ => runs.push(Run::one(gfn)),
-    }
 }

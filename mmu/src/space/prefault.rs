@@ -78,8 +78,7 @@ impl<B: Backing> Work<B> {
         let mut piece = Vec::new();
         let mut room = PIECE;
         while let Some(run) = self.left.front_mut().filter(|_| room > 0) {
-            let part = Run { pages: run.pages.min(room), ..*run };
-            *run = Run::new(part.numbers().end, run.numbers().end);
+            let part = run.take_first(room);
             if run.pages == 0 {
                 self.left.pop_front();
             }
