@@ -35,15 +35,20 @@ fn assert_cases(report: &Report, bench: &str, cases: usize, spreads: &[&str]) {
     for case in found {
         for spread in spreads {
             let at = |percentile| case[spread][percentile].as_f64().unwrap();
-            assert!(0.0 < at("p50") && at("p50") <= at("p99"), "{spread}: {case}");
             let samples = match spread.strip_suffix("_us") {
                 Some("fault") | None => "samples_us".to_owned(),
                 Some(name) => format!("{name}_samples_us"),
             };
-            assert_eq!(case[&samples].as_array().unwrap().len(), 3, "{samples}: {case}");
+            let samples = case[&samples].as_array().unwrap().iter();
+            let mut times: Vec<_> = samples.map(|time| time.as_f64().unwrap()).collect();
+            times.sort_by(f64::total_cmp);
+            let [shortest, middle, longest] = times[..] else { panic!("{spread}: {case}") };
+            // A difference of two times is none where others took the CPU in the second.
+            assert!(shortest >= 0.0, "{spread}: {case}");
+            assert_eq!([at("p50"), at("p99")], [middle, longest], "{spread}: {case}");
         }
         assert_eq!(case["n"], 3);
-        assert!(case["ratio_p50"].as_f64().unwrap() > 0.0, "{case}");
+        assert!(case["ratio_p50"].as_f64().unwrap() >= 0.0, "{case}");
         assert!(case["ratio_p99"].as_f64().unwrap() > 0.0, "{case}");
     }
     assert_eq!(report.text().matches('\n').count(), 3 + 1 + cases);
