@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::output::Output;
 use super::progress::Progress;
 use super::spread::Spread;
-use super::{GuestArgs, Outcome};
+use super::{GuestArgs, Outcome, open_host};
 use crate::demo::{self, Audience, MemoryUse, Plan, Report};
 
 /// Show the main job: boot a guest, snapshot it, clone it, and fork it while it runs.
@@ -103,7 +103,7 @@ impl Audience for Progress {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let sharing = args.guest.sharing()?;
-    let host = args.guest.host()?;
+    let host = open_host()?;
     let plan = Plan {
         memory_bytes: args.guest.memory.0,
         vcpus: args.guest.vcpus,
@@ -127,9 +127,9 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
     Json {
-        rules: args.guest.rules.to_string(),
-        backing: args.guest.backing().to_string(),
-        known_findings: args.guest.known_findings(),
+        rules: args.guest.rules.set.to_string(),
+        backing: args.guest.rules.backing().to_string(),
+        known_findings: args.guest.rules.known_findings(),
         clones: report.clones,
         clones_ok: report.clones_ok,
         forks: report.forks,
@@ -161,13 +161,13 @@ fn json<'a>(args: &'a Args, report: &'a Report) -> Json<'a> {
 
 fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
     let GuestArgs { memory, vcpus, rules, .. } = &args.guest;
-    let backing = args.guest.backing();
+    let (set, backing) = (rules.set, rules.backing());
     let (clone, fork) = (Spread::of(&report.clone_times), Spread::of(&report.fork_times));
     let MemoryUse { unique, as_if_copied, .. } = report.memory;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     writeln!(
         to,
-        "guest    {memory} of memory, {vcpus} vCPU, rules {rules}, backing {backing}; its table of 16 MiB is \
+        "guest    {memory} of memory, {vcpus} vCPU, rules {set}, backing {backing}; its table of 16 MiB is \
          right"
     )?;
     writeln!(
@@ -196,8 +196,8 @@ fn tell(to: &mut dyn Write, args: &Args, report: &Report) -> io::Result<()> {
     for violation in &report.violations {
         writeln!(to, "VIOLATION {violation}")?;
     }
-    if !args.guest.known_findings().is_empty() {
-        writeln!(to, "note     {rules} is known for {}", args.guest.known_findings())?;
+    if !rules.known_findings().is_empty() {
+        writeln!(to, "note     {set} is known for {}", rules.known_findings())?;
     }
     writeln!(to, "verdict  {}", verdict(report))
 }

@@ -24,14 +24,8 @@ pub(super) struct GuestArgs {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = vcpus_in_range)]
     pub(super) vcpus: u32,
 
-    /// What decides when frames are copied, shared and reused: see `pincow rules table`.
-    #[arg(long, default_value_t, value_name = "NAME")]
-    pub(super) rules: RuleSet,
-
-    /// How guest memory is shared. [default: hostcow, or trap for rule sets that want to decide about each first
-    /// write; trap for `stress`, which evicts pages there]
-    #[arg(long, value_enum, value_name = "KIND")]
-    pub(super) backing: Option<BackingKind>,
+    #[command(flatten)]
+    pub(super) rules: RuleArgs,
 
     /// What is done about pages that clones of a snapshot will probably write.
     ///
@@ -42,50 +36,69 @@ pub(super) struct GuestArgs {
     /// it is asked for. `pincow bench cow` measures both.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub(super) prefault: Prefault,
-
-    /// Allow a rule set that is known to lose data (`mapcount`).
-    #[arg(long = "unsafe")]
-    pub(super) allow_unsafe: bool,
 }
 
 impl GuestArgs {
+    /// The rules and who carries them out, if that is possible.
+    pub(super) fn sharing(&self) -> Result<Sharing, Failure> {
+        self.rules.sharing_with(self.prefault)
+    }
+}
+
+/// The options of every command that shares memory.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RuleArgs {
+    /// What decides when frames are copied, shared and reused: see `pincow rules table`.
+    #[arg(long = "rules", default_value_t, value_name = "NAME")]
+    pub(super) set: RuleSet,
+
+    /// How guest memory is shared. [default: hostcow, or trap for rule sets that want to decide about each first
+    /// write; trap for `stress`, which evicts pages there]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(super) backing: Option<BackingKind>,
+
+    /// Allow a rule set that is known to lose data (`mapcount`).
+    #[arg(long = "unsafe")]
+    allow_unsafe: bool,
+}
+
+impl RuleArgs {
     /// The rules, unless they are unsafe and nobody said that this is wanted.
-    pub(super) fn rules(&self) -> Result<Rules, Failure> {
-        if self.rules.is_unsafe() && !self.allow_unsafe {
+    fn rules(&self) -> Result<Rules, Failure> {
+        if self.set.is_unsafe() && !self.allow_unsafe {
             return Err(Failure::UnsafeRules);
         }
-        Ok(Rules::from(self.rules))
+        Ok(Rules::from(self.set))
     }
 
     /// Who carries the rules out: the faster one, if it can and nobody asked for another.
     pub(super) fn backing(&self) -> BackingKind {
-        self.backing.unwrap_or_else(|| match Rules::from(self.rules).let_host_copy() {
+        self.backing.unwrap_or_else(|| match Rules::from(self.set).let_host_copy() {
             true => BackingKind::HostCow,
             false => BackingKind::Trap,
         })
     }
 
-    /// The rules and who carries them out, if that is possible.
+    /// The rules and who carries them out, if that is possible. Nothing is prefaulted.
     pub(super) fn sharing(&self) -> Result<Sharing, Failure> {
-        self.sharing_on(self.backing())
+        self.sharing_with(Prefault::Off)
     }
 
-    /// The rules on that backing, if it can carry them out.
-    pub(super) fn sharing_on(&self, backing: BackingKind) -> Result<Sharing, Failure> {
-        let sharing = Sharing { rules: self.rules()?, backing, prefault: self.prefault };
+    fn sharing_with(&self, prefault: Prefault) -> Result<Sharing, Failure> {
+        let sharing = Sharing { rules: self.rules()?, backing: self.backing(), prefault };
         sharing.check()?;
         Ok(sharing)
     }
 
     /// What is known against the rule set, for reports. Empty for the sound ones.
     pub(super) fn known_findings(&self) -> &'static str {
-        self.rules.known_findings()
+        self.set.known_findings()
     }
+}
 
-    /// Opens KVM.
-    pub(super) fn host(&self) -> Result<Arc<Host>, Failure> {
-        Ok(Arc::new(Host::open()?))
-    }
+/// Opens KVM.
+pub(super) fn open_host() -> Result<Arc<Host>, Failure> {
+    Ok(Arc::new(Host::open()?))
 }
 
 /// As many as the guests' memory map has room for.

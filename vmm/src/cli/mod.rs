@@ -42,7 +42,7 @@ mod stress;
 mod vsock_args;
 
 use failure::Failure;
-use guest_args::GuestArgs;
+use guest_args::{GuestArgs, RuleArgs, open_host};
 
 /// What most commands end with.
 type Outcome = Result<ExitCode, Failure>;

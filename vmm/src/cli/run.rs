@@ -15,7 +15,7 @@ use super::disk_args::DiskArgs;
 use super::net_args::NetArgs;
 use super::output::Output;
 use super::vsock_args::VsockArgs;
-use super::{Failure, GuestArgs, Outcome, failure};
+use super::{Failure, GuestArgs, Outcome, RuleArgs, failure, open_host};
 use crate::control::session::FIRST;
 use crate::control::{Asking, GuestState, Session};
 use crate::devices::serial::SerialSink;
@@ -124,8 +124,8 @@ pub(super) fn run(args: Args) -> Outcome {
         Some(path) => fs::read(path).map_err(Failure::file(path))?,
         None => PAYLOAD.to_vec(),
     };
-    let host = args.guest.host()?;
-    warn_of(&args.guest);
+    let host = open_host()?;
+    warn_of(&args.guest.rules);
     let config = GuestConfig {
         vcpus: args.guest.vcpus,
         serial: serial(args.json),
@@ -169,8 +169,8 @@ pub(super) fn run(args: Args) -> Outcome {
         GuestState::Running | GuestState::Paused => Stopped::Killed,
     };
     if args.json {
-        let known_findings = args.guest.known_findings();
-        let rules = args.guest.rules.to_string();
+        let known_findings = args.guest.rules.known_findings();
+        let rules = args.guest.rules.set.to_string();
         let json = Json { stopped: stopped.clone(), interrupted, rules, known_findings };
         Output::new().json(&json)?;
     } else if !matches!(stopped, Stopped::Exit { code: 0, .. } | Stopped::PowerOff { .. }) {
@@ -179,9 +179,9 @@ pub(super) fn run(args: Args) -> Outcome {
     Ok(status(&stopped, interrupted))
 }
 
-fn warn_of(args: &GuestArgs) {
-    if !args.known_findings().is_empty() {
-        eprintln!("pincow: the rule set {} is known for {}", args.rules, args.known_findings());
+fn warn_of(rules: &RuleArgs) {
+    if !rules.known_findings().is_empty() {
+        eprintln!("pincow: the rule set {} is known for {}", rules.set, rules.known_findings());
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::disk_args::Inflight;
 use super::output::Output;
 use super::progress::Progress;
-use super::{Failure, GuestArgs, Outcome};
+use super::{Failure, GuestArgs, Outcome, open_host};
 use crate::guest::{BackingKind, Sharing};
 use crate::stress::{self, Control, Plan, Report};
 
@@ -90,10 +90,11 @@ const LONGEST_SECONDS: u64 = 365 * 24 * 3600;
 const INTERRUPTED: i32 = 130;
 
 pub(super) fn run(args: &Args) -> Outcome {
+    let mut guest = args.guest.clone();
     // Pages are evicted under this one only.
-    let backing = args.guest.backing.unwrap_or(BackingKind::Trap);
-    let Sharing { rules, backing, prefault } = args.guest.sharing_on(backing)?;
-    let host = args.guest.host()?;
+    guest.rules.backing.get_or_insert(BackingKind::Trap);
+    let Sharing { rules, backing, prefault } = guest.sharing()?;
+    let host = open_host()?;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = args.seed.unwrap_or_else(|| clock.map_or(1, |now| now.as_micros() as u64));
     let plan = Plan {
@@ -106,8 +107,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         control: args.control,
         late: args.late,
         inflight: args.inflight.into(),
-        memory_bytes: args.guest.memory.0,
-        vcpus: args.guest.vcpus,
+        memory_bytes: guest.memory.0,
+        vcpus: guest.vcpus,
         guests: args.guests as usize,
         depth: args.depth,
         folder: args.dir.clone(),
@@ -124,7 +125,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?;
     drop(progress);
     let interrupted = interrupted.load(Ordering::Relaxed);
-    let (rules, switched_off) = (args.guest.rules, &*switched_off);
+    let (rules, switched_off) = (rules.set, &*switched_off);
     let late = plan.is_late();
     let run = Run { rules, backing, switched_off, late, seed, report: &report, interrupted };
     let mut out = Output::new();
@@ -159,8 +160,8 @@ fn so_far(report: &Report) -> String {
 
 /// The rules that are not followed.
 fn switched_off(args: &Args) -> Vec<String> {
-    let known = args.guest.known_findings();
-    let rules = (!known.is_empty()).then(|| format!("rules {} ({known})", args.guest.rules));
+    let known = args.guest.rules.known_findings();
+    let rules = (!known.is_empty()).then(|| format!("rules {} ({known})", args.guest.rules.set));
     let control = args.control.map(|control| {
         let name = clap::ValueEnum::to_possible_value(&control);
         format!("control {}", name.map_or_else(String::new, |name| name.get_name().to_owned()))

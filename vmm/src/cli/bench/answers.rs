@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
+use super::super::{Failure, open_host};
 use super::report::{Case, Report, micros, ratio, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::{BenchError, Guests, Times, Watch};
@@ -110,9 +110,8 @@ pub(super) fn run<M: Made>(
     measure: impl Fn(&Arc<Host>, &Guests, usize, Watch<'_>) -> Result<Times, BenchError>,
 ) -> Result<Report, Failure> {
     let Effort { common, memory, samples } = effort;
-    let cases = memory.iter().map(|&memory| Ok((memory, common.guests(memory)?)));
-    let cases = cases.collect::<Result<Vec<_>, Failure>>()?;
-    let host = common.guest_args(MemorySize(0)).host()?;
+    let cases = common.cases(memory)?;
+    let host = open_host()?;
     let mut progress = Progress::new();
     let mut rows = Vec::new();
     for (memory, guests) in cases {

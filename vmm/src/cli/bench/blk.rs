@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
+use super::super::{Failure, open_host};
 use super::report::Report;
 use super::{Common, samples_in_range, watching};
 use crate::bench::blk::{self, Blk, MOST_BYTES, MOST_DEPTH};
@@ -121,7 +121,7 @@ impl Way {
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let common = &args.common;
     let guests = common.guests(args.memory)?;
-    let host = common.guest_args(args.memory).host()?;
+    let host = open_host()?;
     let mut progress = Progress::new();
     progress.at(|| "bench blk: writing the disk".into());
     let mut bench = Blk::new(&host, &guests, args.size.0, &args.dir)?;

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
+use super::super::{Failure, open_host};
 use super::report::{Case, Report, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::density::{self, ALLOWED_BYTES, Crowd, Density, Each, Look};
@@ -153,9 +153,8 @@ impl Comparison {
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let common = &args.common;
-    let cases = args.memory.iter().map(|&memory| Ok((memory, common.guests(memory)?)));
-    let cases = cases.collect::<Result<Vec<_>, Failure>>()?;
-    let host = common.guest_args(MemorySize(0)).host()?;
+    let cases = common.cases(&args.memory)?;
+    let host = open_host()?;
     let mut progress = Progress::new();
     let (mut rows, mut comparisons) = (Vec::new(), Vec::new());
     for (memory, guests) in cases {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
+use super::super::{Failure, open_host};
 use super::report::{Case, Report, micros, ratio, tenths_of_us};
 use super::{Common, samples_in_range, watching};
 use crate::bench::fork::{self, Dirt, Effort, ForkTimes};
@@ -204,7 +204,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let cases = cases(args)?;
     let given = |samples| Effort { least: samples, most: samples, ..EFFORT };
     let effort = args.samples.map_or(EFFORT, given);
-    let host = common.guest_args(MemorySize(0)).host()?;
+    let host = open_host()?;
     let mut progress = Progress::new();
     let (mut rows, mut violations, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for (dirt, memory) in cases {

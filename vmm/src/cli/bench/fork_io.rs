@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::super::Failure;
 use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
+use super::super::{Failure, open_host};
 use super::report::Report;
 use super::{Common, samples_in_range, watching};
 use crate::bench::fork_io::{self, MOST_IN_FLIGHT};
@@ -122,7 +122,7 @@ struct Kind {
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let common = &args.common;
     let guests = common.guests(args.memory)?;
-    let host = common.guest_args(args.memory).host()?;
+    let host = open_host()?;
     let mut progress = Progress::new();
     let (mut rows, mut violations) = (Vec::new(), Vec::new());
     for kind in kinds(args) {

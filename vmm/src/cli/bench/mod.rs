@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-use pincow_mmu::rules::RuleSet;
-
 use super::memory_size::MemorySize;
 use super::progress::Progress;
-use super::{Failure, GuestArgs, Outcome};
+use super::{Failure, Outcome, RuleArgs};
 use crate::bench::Guests;
-use crate::guest::{BackingKind, Prefault};
 
 mod answers;
 mod blk;
@@ -82,31 +79,12 @@ fn measure(bench: Measure) -> Result<Report, Failure> {
 /// The options of every benchmark.
 #[derive(Clone, Debug, clap::Args)]
 struct Rulings {
-    /// What decides when frames are copied, shared and reused: see `pincow rules table`.
-    #[arg(long, default_value_t, value_name = "NAME")]
-    rules: RuleSet,
-
-    /// How guest memory is shared. [default: hostcow, or trap for rule sets that want to decide about each first
-    /// write]
-    #[arg(long, value_enum, value_name = "KIND")]
-    backing: Option<BackingKind>,
-
-    /// Allow a rule set that is known to lose data (`mapcount`).
-    #[arg(long = "unsafe")]
-    allow_unsafe: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
 
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-impl Rulings {
-    /// The same as what other commands take, with so many vCPUs.
-    fn guest_args(&self, memory: MemorySize, vcpus: u32) -> GuestArgs {
-        let Self { rules, backing, allow_unsafe, .. } = *self;
-        let prefault = Prefault::Off;
-        GuestArgs { memory, vcpus, rules, backing, prefault, allow_unsafe }
-    }
 }
 
 /// The options of every benchmark that runs guests.
@@ -121,14 +99,14 @@ struct Common {
 }
 
 impl Common {
-    /// The same as what other commands take.
-    fn guest_args(&self, memory: MemorySize) -> GuestArgs {
-        self.rulings.guest_args(memory, self.vcpus)
+    fn guests(&self, memory: MemorySize) -> Result<Guests, Failure> {
+        let sharing = self.rulings.rules.sharing()?;
+        Ok(Guests { memory_bytes: memory.0, vcpus: self.vcpus, sharing })
     }
 
-    fn guests(&self, memory: MemorySize) -> Result<Guests, Failure> {
-        let sharing = self.guest_args(memory).sharing()?;
-        Ok(Guests { memory_bytes: memory.0, vcpus: self.vcpus, sharing })
+    /// Guests of each memory size.
+    fn cases(&self, memory: &[MemorySize]) -> Result<Vec<(MemorySize, Guests)>, Failure> {
+        memory.iter().map(|&memory| Ok((memory, self.guests(memory)?))).collect()
     }
 
     fn setting(&self) -> Setting<'_> {

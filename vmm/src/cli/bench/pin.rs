@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::super::Failure;
-use super::super::memory_size::MemorySize;
 use super::super::progress::Progress;
 use super::super::spread::Spread;
 use super::report::{Case, Report, ratio, tenths};
@@ -96,7 +95,7 @@ impl Case for Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
-    let sharing = args.rulings.guest_args(MemorySize(0), 0).sharing()?;
+    let sharing = args.rulings.rules.sharing()?;
     let mut progress = Progress::new();
     let (mut rows, mut violations) = (Vec::<Row>::new(), Vec::new());
     for contention in Contention::ALL {

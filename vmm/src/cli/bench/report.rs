@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::Failure;
-use super::super::memory_size::MemorySize;
 use super::super::output::Output;
 use super::super::spread::Spread;
 use super::Setting;
@@ -63,9 +62,9 @@ impl Report {
     ) -> Self {
         let (machine, command) = (Machine::this(), command_line());
         let Setting { rulings, vcpus } = *setting;
-        let backing = rulings.guest_args(MemorySize(0), 0).backing().to_string();
+        let backing = rulings.rules.backing().to_string();
         let known_findings = rulings.rules.known_findings();
-        let rules = rulings.rules.to_string();
+        let rules = rulings.rules.set.to_string();
         let vcpu = vcpus.map_or_else(String::new, |vcpus| format!(", {vcpus} vCPU"));
         let mut text =
             format!("{command}\n{machine}; rules {rules}, backing {backing}{vcpu}; {notes}\n\n");
