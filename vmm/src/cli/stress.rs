@@ -10,7 +10,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::{Failure, GuestArgs, Outcome, open_host};
 use crate::guest::{BackingKind, Sharing};
-use crate::stress::{self, Control, Plan, Report};
+use crate::stress::{self, Belongings, Control, Plan, Report};
 
 mod told;
 
@@ -118,16 +118,18 @@ pub(super) fn run(args: &Args) -> Outcome {
         eprintln!("pincow: switched off: {off}");
     }
     let interrupted = listen()?;
+    let before = Belongings::now();
     let mut progress = Progress::new();
     let report = stress::run(&host, &plan, |report| {
         progress.at(|| so_far(report));
         !interrupted.load(Ordering::Relaxed)
     })?;
     drop(progress);
+    let left = Belongings::left_since(before);
     let interrupted = interrupted.load(Ordering::Relaxed);
     let (rules, switched_off) = (rules.set, &*switched_off);
     let late = plan.is_late();
-    let run = Run { rules, backing, switched_off, late, seed, report: &report, interrupted };
+    let run = Run { rules, backing, switched_off, late, seed, report: &report, interrupted, left };
     let mut out = Output::new();
     match args.json {
         true => out.json(&told::as_json(&run))?,

@@ -1,8 +1,13 @@
 //! What the process has that could grow.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+/// How long threads that have ended take to leave the process's list, at most.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What the process has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,7 +28,8 @@ fn count(folder: &str) -> usize {
 
 impl Belongings {
     /// What it has now. What the system does not tell is 0.
-    pub(super) fn now() -> Self {
+    #[must_use]
+    pub fn now() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let of_guests = |line: &str| line.contains("memfd:pincow") || line.contains("kvm-vcpu");
@@ -38,8 +44,21 @@ impl Belongings {
         }
     }
 
-    /// What is more here than there.
-    pub(super) fn beyond(self, before: Self) -> Self {
+    /// What is more now than `before`, once the threads that have ended are gone. Says nothing where others of the
+    /// process are at work: then it waits for them in vain, for five seconds.
+    #[must_use]
+    pub fn left_since(before: Self) -> Self {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let left = Self::now().beyond(before);
+            if (left.threads, left.files) == (0, 0) || Instant::now() > deadline {
+                return left;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn beyond(self, before: Self) -> Self {
         Self {
             threads: self.threads.saturating_sub(before.threads),
             files: self.files.saturating_sub(before.files),

@@ -142,7 +142,6 @@ pub fn run(
     mut watch: impl FnMut(&Report) -> bool,
 ) -> Result<Report, StressError> {
     plan.check()?;
-    let before = Belongings::now();
     let report = Mutex::new(Report::default());
     let mut family = Family::new(host, plan, &report)?;
     thread::scope(|scope| {
@@ -151,9 +150,7 @@ pub fn run(
         desk.wait(0)
     })?;
     family.end()?;
-    let mut report = report.into_inner();
-    report.process.left = settled(before);
-    Ok(report)
+    Ok(report.into_inner())
 }
 
 /// One decision after the other, until the time is over.
@@ -191,19 +188,4 @@ fn decide(
         }
     }
     Ok(())
-}
-
-/// How long threads that have ended take to leave the process's list, at most.
-const SETTLING: Duration = Duration::from_secs(5);
-
-/// What is more than before the run, once the threads that have ended are gone.
-fn settled(before: Belongings) -> Belongings {
-    let deadline = Instant::now() + SETTLING;
-    loop {
-        let left = Belongings::now().beyond(before);
-        if (left.threads, left.files) == (0, 0) || Instant::now() > deadline {
-            return left;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::belongings::Belongings;
 use super::finding::{Finding, Kind};
 
@@ -65,16 +63,13 @@ pub struct Report {
     pub process: Process,
 }
 
-/// What the process had: at an early moment at which everybody stood still and at the last such
-/// moment, and what was there after the last guest and had not been there before the first.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// What the process had at an early moment at which everybody stood still, and at the last such moment.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Process {
     /// At the fifth quiet moment. `None` when there were fewer.
     pub early: Option<Belongings>,
     /// At the last quiet moment.
     pub late: Option<Belongings>,
-    /// Left over at the end.
-    pub left: Belongings,
 }
 
 impl Report {

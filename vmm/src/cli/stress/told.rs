@@ -6,7 +6,7 @@ use pincow_mmu::rules::RuleSet;
 use serde_json::{Value, json};
 
 use crate::guest::BackingKind;
-use crate::stress::{Belongings, Report};
+use crate::stress::{Belongings, Process, Report};
 
 /// A run that is over.
 pub(super) struct Run<'a> {
@@ -17,6 +17,8 @@ pub(super) struct Run<'a> {
     pub(super) seed: u64,
     pub(super) report: &'a Report,
     pub(super) interrupted: bool,
+    /// What the process has afterwards and had not before.
+    pub(super) left: Belongings,
 }
 
 /// How many transfers were in flight at the forks.
@@ -43,7 +45,8 @@ impl InFlight {
 
 /// As one JSON object.
 pub(super) fn as_json(run: &Run<'_>) -> Value {
-    let Run { rules, backing, switched_off, late, seed, report, interrupted } = *run;
+    let Run { rules, backing, switched_off, late, seed, report, interrupted, left } = *run;
+    let Process { early, late: at_last } = report.process;
     let InFlight { p10, p50, max, forks_with_none } = InFlight::of(report);
     json!({
         "seed": seed,
@@ -78,7 +81,7 @@ pub(super) fn as_json(run: &Run<'_>) -> Value {
         "findings": report.findings,
         "first_finding": report.first,
         "first_finding_after_s": report.found_after.map(|after| after.as_secs_f64()),
-        "process": report.process,
+        "process": { "early": early, "late": at_last, "left": left },
     })
 }
 

@@ -22,5 +22,10 @@ fn a_thread_that_works_has_its_time_and_one_that_sleeps_has_none() {
     assert!(sleeps < works, "{sleeps:?}");
     drop((say, go_on));
     assert!(sleeper.join().unwrap().is_err() && worker.unwrap().join().unwrap().is_err());
-    assert_eq!(of_threads("cow-works").unwrap(), Duration::ZERO);
+    // A thread leaves the process's list some time after it has ended.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while of_threads("cow-works").unwrap() != Duration::ZERO {
+        assert!(Instant::now() < deadline, "a thread that has ended is still counted");
+        std::thread::yield_now();
+    }
 }
