@@ -38,14 +38,13 @@ pub struct Plan {
     pub vcpus: u32,
     /// What decides about shared pages.
     pub sharing: Sharing,
+    /// What the first guest writes before it is snapshotted: at least the pages that a clone changes.
+    pub table_bytes: u64,
     /// Clones of the snapshot, all alive at the same time.
     pub clones: u32,
     /// Forks of the running guest, each of the child before; and as many of one that uses its disk.
     pub forks: u32,
 }
-
-/// The least that the first guest writes before it is snapshotted.
-const TABLE_BYTES: u64 = 16 << 20;
 
 /// Pages that each clone changes.
 const CLONE_PAGES: u64 = 16;
@@ -146,7 +145,7 @@ pub fn run(
     let mut report = Report::default();
     audience.step("booting a guest and filling its table", 0, 1);
     let root = boot(host, plan)?;
-    fill_table(&root, &mut report)?;
+    fill_table(&root, plan, &mut report)?;
     let (snapshot, _) = root.snapshot()?;
     clones::show(&snapshot, plan, audience, &mut report)?;
     drop(snapshot);
@@ -158,7 +157,7 @@ pub fn run(
 fn check_size(plan: &Plan) -> Result<(), DemoError> {
     let Plan { memory_bytes, vcpus, .. } = *plan;
     let churned = u64::from(vcpus) * CHURN_PAGES * PAGE_BYTES as u64;
-    let least = TABLE_BASE + TABLE_BYTES.max(churned);
+    let least = TABLE_BASE + plan.table_bytes.max(churned);
     if memory_bytes < least {
         return Err(DemoError::TooSmall { memory_bytes, vcpus, least });
     }
@@ -176,10 +175,14 @@ fn boot(host: &Arc<Host>, plan: &Plan) -> Result<Guest, DemoError> {
 /// The table's seed before anybody forks.
 const SEED: u64 = 1;
 
-const TABLE_PAGES: u64 = TABLE_BYTES / PAGE_BYTES as u64;
+impl Plan {
+    fn table_pages(&self) -> u64 {
+        self.table_bytes / PAGE_BYTES as u64
+    }
+}
 
-fn fill_table(root: &Guest, report: &mut Report) -> Result<(), DemoError> {
-    let (first, pages) = (TABLE_FIRST_PAGE, TABLE_PAGES);
+fn fill_table(root: &Guest, plan: &Plan, report: &mut Report) -> Result<(), DemoError> {
+    let (first, pages) = (TABLE_FIRST_PAGE, plan.table_pages());
     drive::call(root, 0, Command::Fill { first, pages, seed: SEED })?;
     let [sum, ..] = drive::call(root, 0, Command::Sum { first, pages })?;
     if sum != table_checksum(first, pages, SEED) {

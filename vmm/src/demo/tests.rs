@@ -15,7 +15,8 @@ impl Audience for Nobody {
 }
 
 fn small(sharing: impl Into<Sharing>, vcpus: u32) -> Plan {
-    Plan { memory_bytes: 32 << 20, vcpus, sharing: sharing.into(), clones: 4, forks: 3 }
+    let sharing = sharing.into();
+    Plan { memory_bytes: 32 << 20, vcpus, sharing, table_bytes: 4 << 20, clones: 4, forks: 3 }
 }
 
 fn show(host: &Arc<Host>, plan: &Plan) -> Report {
@@ -61,6 +62,6 @@ fn guests_with_two_vcpus_are_forked_too() {
 #[test]
 fn a_guest_that_is_too_small_is_refused() {
     let Some(host) = host() else { return };
-    let plan = Plan { memory_bytes: 16 << 20, ..small(RuleSet::default(), 1) };
+    let plan = Plan { memory_bytes: 4 << 20, ..small(RuleSet::default(), 1) };
     assert!(matches!(run(&host, &plan, &mut Nobody), Err(DemoError::TooSmall { .. })));
 }
