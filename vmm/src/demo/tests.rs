@@ -32,13 +32,13 @@ fn show(host: &Arc<Host>, plan: &Plan) -> Report {
 fn every_rule_set_shows_the_whole_demo() {
     let Some(host) = host() else { return };
     for sharing in everywhere(&RuleSet::ALL) {
-        let report = show(&host, &small(sharing, 1));
-        assert_eq!((report.clones_ok, report.forks_ok), (4, 3), "{sharing:?}");
-        assert!(report.forked_mid_run >= 2, "{sharing:?}: {}", report.forked_mid_run);
+        let report = show(&host, &Plan { clones: 2, forks: 2, ..small(sharing, 1) });
+        assert_eq!((report.clones_ok, report.forks_ok), (2, 2), "{sharing:?}");
+        assert!(report.forked_mid_run >= 1, "{sharing:?}: {}", report.forked_mid_run);
         // Other tests of this process make what it has in memory a random number.
         assert!(report.memory.frames < report.memory.as_if_copied / 10, "{sharing:?}");
         let refuses = matches!(sharing.rules.set, RuleSet::Busy | RuleSet::Wait);
-        assert!(report.io.in_flight.len() == 3 || refuses && report.io.refused > 0, "{sharing:?}");
+        assert!(report.io.in_flight.len() == 2 || refuses && report.io.refused > 0, "{sharing:?}");
     }
 }
 

@@ -103,7 +103,7 @@ fn a_log_that_is_full_begins_anew() {
     let home = Home::new();
     let disk = home.named("overlay");
     // A batch is one sector of the log here, which has 2048.
-    for round in 0..5000 {
+    for round in 0..2500 {
         write(&disk, round % SECTORS, &[round]);
         disk.flush().unwrap();
     }
