@@ -23,7 +23,7 @@ outcomes() {
 }
 
 # Tests that explore models, as whole binaries do that are left out (tests/l1/build.sh).
-readonly OF_MODELS='^scenario::\(explore\|canonical\)::'
+readonly OF_MODELS='^scenario::\(explore\|canonical\)::\|^laws::tests::'
 
 # The tests of a binary that need not run again, or at all.
 done_of() {
