@@ -11,13 +11,13 @@ use super::bench::{Bench, number};
 
 /// Clones, and the pages that each writes.
 const CLONES: u64 = 3;
-const PAGES: u64 = 512;
+const PAGES: u64 = 1024;
 
 /// What a guest writes beside what it is told to, at most: its stack, its mailbox.
 const ASIDE_BYTES: u64 = 16 << 12;
 
 /// What the process may come to have, or lose, between two looks at it: threads that answer requests.
-const BOUND_BYTES: u64 = 1 << 20;
+const BOUND_BYTES: u64 = 2 << 20;
 
 /// A line of `/proc/PID/smaps_rollup`, in bytes.
 fn rollup(pid: &str, name: &str) -> u64 {
