@@ -16,13 +16,15 @@ pub mod map;
 pub mod memory;
 pub mod page;
 pub mod sector;
+pub mod status;
 pub mod storm;
 pub mod table;
 
 pub use churn::{Outcome, Region};
-pub use command::{Command, Status};
+pub use command::Command;
 pub use control::ControlView;
 pub use devices::Register;
 pub use memory::{ByteMemory, Memory};
 pub use page::{PageFault, PageHeader, verify_exact, verify_page};
+pub use status::Status;
 pub use table::{Checksum, table_checksum, word};

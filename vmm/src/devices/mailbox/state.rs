@@ -1,6 +1,7 @@
 //! What a mailbox holds, as plain data: the part that a copy of a guest takes along.
 
-use pincow_guest_protocol::command::{self, NO_COMMAND, Status};
+use pincow_guest_protocol::Status;
+use pincow_guest_protocol::command::{self, NO_COMMAND};
 use pincow_guest_protocol::devices::VALUES;
 use serde::{Deserialize, Serialize};
 
