@@ -18,7 +18,7 @@ readonly DISK_SIZE=4G
 # All test binaries of the workspace, and pincow, without shared libraries: L1 has none of this machine's.
 # Leaves the name, the folder to start in and the path of each test in $TARGET/tests.list.
 build_binaries() {
-    local begun=$SECONDS cargo=(env CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=2
+    local begun=$SECONDS cargo=(env CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
         CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
         CARGO_TARGET_DIR="$TARGET" cargo)
     say 'building static binaries'
@@ -32,7 +32,7 @@ build_binaries() {
 }
 
 # What is run when it is named only: minutes of forks; benchmarks, which say nothing of an emulated CPU; and what
-# looks at models alone, which are the same on any kernel.
+# looks at models or at files alone, which are the same on any kernel.
 readonly APART='load\|bench_report\|one_page\|model_table\|explore_full\|threads\|pincow_guest_protocol'
 
 # Keeps the chosen tests, or all but $APART when none is.

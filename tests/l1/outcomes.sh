@@ -22,13 +22,13 @@ outcomes() {
         }' "$TARGET/tests.log"
 }
 
-# Tests that explore models, as whole binaries do that are left out (tests/l1/build.sh).
-readonly OF_MODELS='^scenario::\(explore\|canonical\)::\|^laws::tests::'
+# Tests of other binaries that are left out for the same reasons as whole ones are (tests/l1/build.sh).
+readonly APART_TESTS='^scenario::\(explore\|canonical\)::\|^laws::tests::\|^\(cli::\)\?bench::\|^disk::tests::\(property\|crash\)::'
 
 # The tests of a binary that need not run again, or at all.
 done_of() {
     outcomes | awk -F '\t' -v binary="$1" '$1 == binary && $3 != "FAILED" { print $2 }'
-    all_of "$1" | grep "$OF_MODELS" || true
+    all_of "$1" | grep "$APART_TESTS" || true
 }
 
 all_of() {

@@ -119,7 +119,7 @@ fn both_sides_keep_their_disk() {
     let disks = vec![disk(&folder.path().join("disk"), 16 << 20)];
     let mut sides = vec![side(lab.boot(&lab.linux("bzImage", None), 2, disks))];
     ask(&sides[0], DISK_WORK);
-    for _ in 0..4 {
+    for _ in 0..3 {
         ask(sides.last().expect("one"), "sleep 2");
         let child = fork(&sides.last().expect("one").0);
         sides.push(child);
