@@ -32,7 +32,7 @@ build_binaries() {
 }
 
 # What is run when it is named only: minutes of forks; benchmarks, which say nothing of an emulated CPU; and what
-# looks at models or at files alone, which are the same on any kernel.
+# looks at models alone, which are the same on any kernel.
 readonly APART='load\|bench_report\|one_page\|model_table\|explore_full\|threads\|pincow_guest_protocol'
 
 # Keeps the chosen tests, or all but $APART when none is.

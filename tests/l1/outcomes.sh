@@ -23,7 +23,7 @@ outcomes() {
 }
 
 # Tests of other binaries that are left out for the same reasons as whole ones are (tests/l1/build.sh).
-readonly APART_TESTS='^scenario::\(explore\|canonical\)::\|^laws::tests::\|^\(cli::\)\?bench::\|^disk::tests::\(property\|crash\)::'
+readonly APART_TESTS='^scenario::\(explore\|canonical\)::\|^laws::tests::'
 
 # The tests of a binary that need not run again, or at all.
 done_of() {

@@ -74,22 +74,23 @@ fn goes_on(side: &Side) {
 #[test]
 fn both_sides_of_a_fork_go_on() {
     let Some(lab) = Lab::new() else { return };
-    let parent = side(lab.boot(&lab.linux("vmlinux", None), 1, Vec::new()));
-    ask(&parent, MEMORY_WORK);
-    goes_on(&parent);
-    let before = uptime(&parent);
-    let child = fork(&parent.0);
-    let grandchild = fork(&child.0);
-    let sides = [("parent", &parent), ("child", &child), ("grandchild", &grandchild)];
-    for (name, side) in sides {
-        ask(side, &format!("echo {name} >/tmp/name"));
-        goes_on(side);
-        assert!(uptime(side) >= before, "the time of {name} goes back");
-    }
-    for (name, side) in sides {
-        assert_eq!(ask(side, "cat /tmp/name"), name);
-        assert_eq!(ask(side, "nproc"), "1");
-        has_a_clean_log(side);
+    for vcpus in [1, 2] {
+        let parent = side(lab.boot(&lab.linux("vmlinux", None), vcpus, Vec::new()));
+        ask(&parent, MEMORY_WORK);
+        goes_on(&parent);
+        let before = uptime(&parent);
+        let child = fork(&parent.0);
+        let grandchild = fork(&child.0);
+        for (name, side) in [("parent", &parent), ("child", &child), ("grandchild", &grandchild)] {
+            ask(side, &format!("echo {name} >/tmp/name"));
+            goes_on(side);
+            assert!(uptime(side) >= before, "the time of {name} goes back");
+        }
+        for (name, side) in [("parent", &parent), ("child", &child), ("grandchild", &grandchild)] {
+            assert_eq!(ask(side, "cat /tmp/name"), name);
+            assert_eq!(ask(side, "nproc"), vcpus.to_string());
+            has_a_clean_log(side);
+        }
     }
 }
 
@@ -112,13 +113,13 @@ pub(crate) const DISK_WORK: &str = "mount -t tmpfs none /tmp; for w in 0 1 2 3; 
     echo wrong >/tmp/rounds$w) & done; sleep 1";
 
 #[test]
-fn both_sides_with_two_vcpus_keep_their_disk() {
+fn both_sides_keep_their_disk() {
     let Some(lab) = Lab::new() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let disks = vec![disk(&folder.path().join("disk"), 16 << 20)];
     let mut sides = vec![side(lab.boot(&lab.linux("bzImage", None), 2, disks))];
     ask(&sides[0], DISK_WORK);
-    for _ in 0..3 {
+    for _ in 0..4 {
         ask(sides.last().expect("one"), "sleep 2");
         let child = fork(&sides.last().expect("one").0);
         sides.push(child);

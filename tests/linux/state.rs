@@ -108,7 +108,7 @@ fn same_machine(now: &MachineState, then: &MachineState) {
 fn a_copy_has_the_state_of_its_original() {
     let Some(lab) = Lab::new() else { return };
     let (guest, console) = lab.boot(&lab.linux("vmlinux", None), 2, Vec::new());
-    for round in 0..4 {
+    for round in 0..6 {
         console.ask(&guest, "sleep 1");
         // In every other round the serial port is at work.
         let from = console.text().len();
