@@ -7,6 +7,10 @@ use std::io;
 
 use serde::Serialize;
 
+mod thread;
+
+pub(crate) use thread::cpu_time;
+
 #[cfg(test)]
 mod tests;
 

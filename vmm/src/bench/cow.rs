@@ -26,7 +26,6 @@ use crate::drive;
 use crate::guest::BackingKind;
 use crate::kvm::Host;
 
-mod cpu;
 mod layout;
 mod private;
 mod way;

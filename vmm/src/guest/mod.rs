@@ -59,8 +59,6 @@ use wiring::{device_line, on_bus};
 #[cfg(test)]
 pub(crate) use disk::pinned;
 
-pub(crate) use prefault::THREAD as PREFAULT_THREAD;
-
 pub use config::{ChildConfig, ChildNet, ChildVsock, GuestConfig};
 pub use disk::{DiskConfig, GuestDiskError, InFlight, MakeEngine, PinMode, uring};
 pub use error::GuestError;

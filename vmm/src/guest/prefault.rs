@@ -14,6 +14,8 @@ use std::time::Duration;
 use pincow_mmu::Prefault as Work;
 use pincow_mmu::host::HostMemory;
 
+use crate::process::cpu_time;
+
 mod cores;
 
 use cores::Cores;
@@ -37,9 +39,6 @@ impl fmt::Display for Prefault {
         })
     }
 }
-
-/// The name of the thread.
-pub(crate) const THREAD: &str = "pincow-prefault";
 
 const STACK_BYTES: usize = 256 << 10;
 
@@ -68,7 +67,7 @@ impl Prefaulter {
         }
         // One that waits: beyond that, work would come too late for its clone.
         let (work, next) = mpsc::sync_channel(1);
-        let thread = Builder::new().name(THREAD.into()).stack_size(STACK_BYTES);
+        let thread = Builder::new().name("pincow-prefault".into()).stack_size(STACK_BYTES);
         let thread = thread.spawn(move || run(&next, is_free)).ok()?;
         Some(Self { work: Some(work), thread: Some(thread) })
     }
@@ -78,6 +77,11 @@ impl Prefaulter {
         let work = Arc::new(work);
         let taken = self.work.as_ref()?.try_send(Arc::clone(&work));
         taken.is_ok().then_some(Begun(work))
+    }
+
+    /// The CPU time that its thread has taken.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.thread.as_ref().map_or(Duration::ZERO, cpu_time)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use pincow_mmu::host::{self, HostFeatures, HostMemory, MemoryOptions, Store};
 use pincow_mmu::live::{self, LiveSpace};
@@ -136,6 +137,12 @@ impl Realm {
     /// What does it, started when it is needed first; `None` where there is no CPU for it.
     pub(super) fn prefaulter(&self) -> Option<&Prefaulter> {
         self.prefaulter.get_or_init(Prefaulter::start).as_ref()
+    }
+
+    /// The CPU time that all prefaulting of the family has taken.
+    pub(crate) fn prefault_cpu_time(&self) -> Duration {
+        let prefaulter = self.prefaulter.get().and_then(Option::as_ref);
+        prefaulter.map_or(Duration::ZERO, Prefaulter::cpu_time)
     }
 
     /// The host.

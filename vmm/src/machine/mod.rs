@@ -303,6 +303,11 @@ impl Machine {
         self.shared.slots.len() as u32
     }
 
+    /// The CPU time that its vCPUs have taken, in the guest and for its exits and faults. 0 when it has ended.
+    pub fn cpu_time(&self) -> Duration {
+        self.shared.cpu_time()
+    }
+
     /// The mailbox of a vCPU, if there is such a vCPU.
     pub fn mailbox(&self, vcpu: u32) -> Option<&Arc<Mailbox>> {
         self.shared.board.mailboxes.get(vcpu as usize)

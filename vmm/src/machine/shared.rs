@@ -63,4 +63,9 @@ impl Shared {
     pub(super) fn join(&self) {
         self.slots.iter().for_each(Slot::join);
     }
+
+    /// The CPU time of the threads.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.slots.iter().map(Slot::cpu_time).sum()
+    }
 }

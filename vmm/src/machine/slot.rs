@@ -1,12 +1,14 @@
 //! One vCPU's place in a machine: what it is asked to do, and what it does.
 
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::kick::LiveThread;
 use crate::kvm::Vcpu;
+use crate::process::cpu_time;
 
 /// Where a vCPU was when it was parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +135,11 @@ impl Slot {
 
     pub(super) fn set_handle(&self, handle: JoinHandle<()>) {
         *self.handle.lock() = Some(handle);
+    }
+
+    /// The CPU time of the thread, if there is one.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.handle.lock().as_ref().map_or(Duration::ZERO, cpu_time)
     }
 
     /// Waits for the thread to end, if there is one.

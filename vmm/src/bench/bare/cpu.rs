@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use parking_lot::{Condvar, Mutex};
@@ -14,6 +14,7 @@ use super::{BenchError, CpuState};
 use crate::devices::serial::nowhere;
 use crate::devices::{Flow, Mailbox, MailboxError, MmioDevice, Serial};
 use crate::kvm::{KvmError, Vcpu};
+use crate::process::cpu_time;
 
 /// As pincow's own vCPU threads have.
 const STACK_BYTES: usize = 256 << 10;
@@ -74,6 +75,11 @@ impl Cpu {
 
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.shared.mailbox
+    }
+
+    /// The CPU time that its thread has taken.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.thread.as_ref().map_or(Duration::ZERO, cpu_time)
     }
 
     /// When it first came out of the guest.

@@ -92,6 +92,11 @@ impl Bare {
         self.cpus.len() as u32
     }
 
+    /// The CPU time that its vCPUs have taken.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.cpus.iter().map(Cpu::cpu_time).sum()
+    }
+
     /// Asks vCPU `vcpu` for something, and does not wait.
     pub(super) fn post(&self, vcpu: u32, command: Command) -> Result<(), BenchError> {
         Ok(self.cpus[vcpu as usize].mailbox().post(command)?)

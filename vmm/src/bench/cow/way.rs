@@ -9,14 +9,10 @@ use vm_memory::{Bytes, GuestAddress};
 use super::super::bare::{Bare, Content, CpuState, Writes, states_of};
 use super::super::{BenchError, nowhere, snapshot_of_idle, timed_call};
 use super::layout::{Layout, wrong_page};
-use super::{PUPILS, Sample, TEACHERS, cpu, private};
+use super::{PUPILS, Sample, TEACHERS, private};
 use crate::drive;
-use crate::guest::{Guest, PREFAULT_THREAD, Prefault, Snapshot};
+use crate::guest::{Guest, Prefault, Snapshot};
 use crate::kvm::Host;
-
-/// Threads of vCPUs, by name.
-const OUR_VCPU: &str = "pincow-vcpu";
-const FLOOR_VCPU: &str = "pincow-floor";
 
 /// How often it is looked whether the prefault of a clone that has answered is over.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
@@ -100,9 +96,9 @@ impl<'a> Trained<'a> {
 }
 
 fn on_floor(bare: &Bare, layout: Layout, answer: Duration) -> Result<Found, BenchError> {
-    let before = cpu_of(FLOOR_VCPU)?;
+    let before = bare.cpu_time();
     let guest = bare.timed_call(layout.write())?;
-    let cpu = cpu_of(FLOOR_VCPU)?.saturating_sub(before);
+    let cpu = bare.cpu_time().saturating_sub(before);
     let view = bare.memory();
     let copied = private::pages(view.address(), view.len_bytes());
     let copied = copied.map_err(BenchError::Accounting)?;
@@ -114,7 +110,7 @@ fn on_clone(snapshot: &Snapshot, layout: Layout, moment: Moment) -> Result<Found
     let copied_before = snapshot.realm().counts().copied;
     let counters = snapshot.realm().family().counters();
     let prefaulted_before = counters.prefaulted.get();
-    let prefault_cpu_before = cpu_of(PREFAULT_THREAD)?;
+    let prefault_cpu_before = snapshot.realm().prefault_cpu_time();
     let begun = Instant::now();
     let clone = snapshot.spawn(nowhere())?;
     clone.machine().start()?;
@@ -123,12 +119,12 @@ fn on_clone(snapshot: &Snapshot, layout: Layout, moment: Moment) -> Result<Found
     if moment == Moment::Ready {
         wait_for_prefault(&clone);
     }
-    let before = cpu_of(OUR_VCPU)?;
+    let before = clone.machine().cpu_time();
     let prefaulted = counters.prefaulted.get() - prefaulted_before;
     let guest = timed_call(&clone, layout.write())?;
-    let written = cpu_of(OUR_VCPU)?.saturating_sub(before);
+    let written = clone.machine().cpu_time().saturating_sub(before);
     wait_for_prefault(&clone);
-    let prefault_cpu = cpu_of(PREFAULT_THREAD)?.saturating_sub(prefault_cpu_before);
+    let prefault_cpu = snapshot.realm().prefault_cpu_time().saturating_sub(prefault_cpu_before);
     let cpu = written + prefault_cpu;
     let window = clone.space().window().addresses();
     let copied = match clone.space().family().backing().host_cow() {
@@ -146,8 +142,4 @@ fn wait_for_prefault(clone: &Guest) {
     while clone.is_prefaulted() {
         std::thread::sleep(LOOK_EVERY);
     }
-}
-
-fn cpu_of(threads: &str) -> Result<Duration, BenchError> {
-    cpu::of_threads(threads).map_err(BenchError::system("reading the CPU time of threads"))
 }
