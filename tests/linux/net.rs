@@ -4,7 +4,6 @@ use pincow_vmm::guest::{ChildConfig, ChildNet, Guest, GuestConfig, NetConfig};
 use pincow_vmm::virtio::net::Mac;
 
 use super::console::Console;
-use super::fork::has_a_clean_log;
 use crate::Lab;
 
 mod network;
@@ -88,7 +87,7 @@ fn each_side_of_a_fork_answers_in_a_network_of_its_own() {
         let talk =
             side.ask("rm -f /tmp/talk; until [ -s /tmp/talk ]; do sleep 1; done; cat /tmp/talk");
         assert!(talk.contains(" 0% packet loss"), "the guest asks on: {talk}");
-        has_a_clean_log(&(side.guest.clone(), side.console.clone()));
+        side.console.has_a_clean_log(&side.guest);
         println!("{own}: {:?}", side.guest.net_counts());
     }
 }

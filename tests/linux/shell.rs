@@ -4,6 +4,12 @@ use pincow_vmm::guest::Guest;
 
 use super::console::{Console, type_line};
 
+/// What a kernel says in its log when something went wrong.
+const TROUBLE: &str = "BUG|Call Trace|lockup|I/O error|jumps|stalls on|Oops";
+
+/// What every log has.
+const SOUND: &str = "Linux version";
+
 impl Console {
     /// Types `command` into the guest's shell; returns what it printed.
     pub(crate) fn ask(&self, guest: &Guest, command: &str) -> String {
@@ -15,5 +21,13 @@ impl Console {
         self.wait_for("\n", end);
         let answer = self.text()[begin..end - "end ".len()].replace('\r', "");
         answer.trim_end().to_owned()
+    }
+
+    /// The kernel had no trouble. It is the guest that reads its log: to print all of it takes tens of thousands of
+    /// exits to the serial port.
+    pub(crate) fn has_a_clean_log(&self, guest: &Guest) {
+        let found = self.ask(guest, &format!("dmesg | grep -E '{SOUND}|{TROUBLE}'"));
+        let clean = found.lines().count() == 1 && found.contains(SOUND);
+        assert!(clean, "{found}\n{}", self.ask(guest, "dmesg"));
     }
 }
