@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::backing::Backing;
 use crate::family::{Family, Member};
 use crate::gfn::Gfn;
-use crate::table::{Entry, LayerId, Table};
+use crate::table::LayerId;
 
 /// A frame whose count is not the number of its holders.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +23,6 @@ pub struct Miscount {
 
 type Holders = HashMap<(LayerId, Gfn), u32>;
 
-fn count_table(holders: &mut Holders, table: &Table) {
-    for (gfn, entry) in table.iter() {
-        if let Entry::Mapped(mapped) = entry {
-            *holders.entry((mapped.layer, gfn)).or_default() += 1;
-        }
-    }
-}
-
 impl<B: Backing> Family<B> {
     /// Walks all holders and compares with the counts: the law of *conservation*.
     ///
@@ -42,12 +34,18 @@ impl<B: Backing> Family<B> {
     pub fn audit(&self, others: impl IntoIterator<Item = (LayerId, Gfn)>) -> Result<(), Miscount> {
         let _cut = self.cut.write();
         let mut holders = Holders::new();
-        for member in self.members() {
+        // They live until all is counted.
+        let members = self.members();
+        for member in &members {
+            if let Member::Image(image) = member {
+                image.stand_alone();
+            }
+        }
+        for member in &members {
+            let count = |layer, gfn| *holders.entry((layer, gfn)).or_default() += 1;
             match member {
-                Member::Space(space) => space.each_held(|layer, gfn| {
-                    *holders.entry((layer, gfn)).or_default() += 1;
-                }),
-                Member::Image(image) => count_table(&mut holders, &image.map()),
+                Member::Space(space) => space.each_held(count),
+                Member::Image(image) => image.each_held(count),
             }
         }
         for slot in self.swap.lock().iter() {

@@ -105,6 +105,16 @@ pub(crate) fn join(runs: &mut Vec<Run>, next: Run) {
     }
 }
 
+/// The same for runs of which each has a kind: the last one goes on where `next` is of its kind.
+pub(crate) fn join_alike<K: PartialEq>(runs: &mut Vec<(Run, K)>, next: Run, kind: K) {
+    match runs.last_mut() {
+        Some((last, its)) if *its == kind && last.numbers().end == next.first.0 => {
+            last.pages += next.pages;
+        }
+        _ => runs.push((next, kind)),
+    }
+}
+
 /// Frames in order, as runs of neighbours.
 pub(crate) fn neighbours(gfns: impl IntoIterator<Item = Gfn>) -> Vec<Run> {
     let mut runs = Vec::new();

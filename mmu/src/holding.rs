@@ -1,7 +1,8 @@
 //! A map that holds what it names: one reference per frame, given back on drop.
 //!
 //! Or a *base* does: an image that names all that the map says, but for the frames that the map may
-//! write. Then it takes one reference for all of them.
+//! write. Then it takes one reference for all of them. An image, which may write nothing, has a base for a while after
+//! its birth: it holds what it does not have in common with that one by one, and then the rest, too.
 
 use std::sync::Arc;
 
@@ -47,9 +48,10 @@ impl<B: Backing> Holding<B> {
         self.base.as_ref()
     }
 
-    /// Whether a reference of this map stands in the count of the entry's frame.
+    /// Whether a reference of this map stands in the count of the frame of an entry in one of its
+    /// [own parts](Self::own_parts).
     pub(crate) fn counts(&self, entry: Mapped) -> bool {
-        self.base.is_none() || entry.writable
+        self.base.is_none() || entry.writable || self.holder == Holder::Image
     }
 
     /// Where all entries are whose references are this map's own.
@@ -60,18 +62,44 @@ impl<B: Backing> Holding<B> {
         }
     }
 
+    /// Every frame in whose count this map stands.
+    pub(crate) fn each_held(&self, mut see: impl FnMut(LayerId, Gfn)) {
+        for (gfn, entry) in self.own_parts().into_iter().flat_map(|run| self.table.entries(run)) {
+            if let Entry::Mapped(mapped) = entry
+                && self.counts(mapped)
+            {
+                see(mapped.layer, gfn);
+            }
+        }
+    }
+
     /// Takes a reference on everything that `table` names.
     pub(crate) fn acquire(
         family: &Arc<Family<B>>,
         holder: Holder,
         table: Table,
     ) -> Result<Self, SpaceError> {
-        let refused = take_references(family, holder, &table);
-        if let Some(gfn) = refused {
-            release(family, holder, &table, Run::new(0, gfn.0), |_| true);
-            return Err(SpaceError::Saturated { gfn });
-        }
+        take_references(family, holder, &table, &[table.all()])?;
         Ok(Self::adopt(Arc::clone(family), holder, table))
+    }
+
+    /// The map of an image, held by `base` where the two are the same memory.
+    pub(crate) fn beside(base: Arc<Image<B>>, table: Table) -> Result<Self, SpaceError> {
+        let family = Arc::clone(base.family());
+        take_references(&family, Holder::Image, &table, &table.apart_from(&base.map()))?;
+        Ok(Self { family, holder: Holder::Image, base: Some(base), table })
+    }
+
+    /// For an image's map that has nobody else to change it: takes the references that its base has taken for it.
+    /// [`forget_base`](Self::forget_base) is to follow.
+    pub(crate) fn take_over(base: &Image<B>, table: &Table) -> Result<(), SpaceError> {
+        take_references(base.family(), Holder::Image, table, &table.shared_with(&base.map()))
+    }
+
+    /// Does without the base, whose references were taken over.
+    #[must_use]
+    pub(crate) fn forget_base(&mut self) -> Option<Arc<Image<B>>> {
+        self.base.take()
     }
 
     pub(crate) fn family(&self) -> &Arc<Family<B>> {
@@ -94,9 +122,34 @@ enum Holds {
     Slot(SlotId),
 }
 
+/// Takes a reference on everything that `table` names in `parts`, or on nothing: when a frame has no room for another
+/// holder.
+fn take_references<B: Backing>(
+    family: &Family<B>,
+    holder: Holder,
+    table: &Table,
+    parts: &[Run],
+) -> Result<(), SpaceError> {
+    for (number, &part) in parts.iter().enumerate() {
+        if let Some(gfn) = take_until_refused(family, holder, table, part) {
+            let begun = Run::new(part.first.0, gfn.0);
+            for taken in parts[..number].iter().copied().chain([begun]) {
+                release(family, holder, table, taken, |_| true);
+            }
+            return Err(SpaceError::Saturated { gfn });
+        }
+    }
+    Ok(())
+}
+
 /// The first page whose frame has no room for another holder, if any.
-fn take_references<B: Backing>(family: &Family<B>, holder: Holder, table: &Table) -> Option<Gfn> {
-    let runs = table.runs(table.all(), |_, entry| match entry {
+fn take_until_refused<B: Backing>(
+    family: &Family<B>,
+    holder: Holder,
+    table: &Table,
+    part: Run,
+) -> Option<Gfn> {
+    let runs = table.runs(part, |_, entry| match entry {
         Entry::Empty => None,
         Entry::Mapped(Mapped { layer, .. }) => Some(Holds::Frames(layer)),
         Entry::Swapped { slot, .. } => Some(Holds::Slot(slot)),

@@ -8,7 +8,7 @@ use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
 use crate::family::Family;
-use crate::gfn::Run;
+use crate::gfn::{Gfn, Run, join_alike};
 use crate::holding::Holding;
 use crate::space::{AddressSpace, CopyOut, Prefault};
 use crate::table::{Entry, LayerId, Mapped, Table};
@@ -20,13 +20,16 @@ mod tests;
 /// A clone that its image learns from, or one of which something is known, and what makes that its own.
 pub type Learning<B> = (Arc<AddressSpace<B>>, Option<Prefault<B>>);
 
-/// A snapshot of a space's memory. It holds one reference on each frame that it names.
+/// A snapshot of a space's memory. It holds one reference on each frame that it names; for a while after its birth, the
+/// image on which the space stood before does so in its stead, where the two are the same.
 ///
 /// Its bytes never change after its birth; its map changes only when frames are evicted.
 pub struct Image<B: Backing> {
     id: u64,
     family: Arc<Family<B>>,
     held: RwLock<Holding<B>>,
+    /// Taken by who has it stand alone.
+    leaving: Mutex<()>,
     /// Its map by runs, for who maps it: made once, where maps do not change.
     runs: OnceLock<Vec<(Run, LayerId)>>,
     /// What fills frames of it that had no bytes when it was made.
@@ -36,14 +39,22 @@ pub struct Image<B: Backing> {
 }
 
 impl<B: Backing> Image<B> {
-    /// An image that shares what `table` names. Its maker fills the empty entries before anybody
-    /// sees it.
-    pub(crate) fn sharing(family: &Arc<Family<B>>, table: Table) -> Result<Arc<Self>, SpaceError> {
-        let held = Holding::acquire(family, Holder::Image, table)?;
+    /// An image that shares what `table` names, on `base` if there is one: see [`stand_alone`](Self::stand_alone). Its
+    /// maker fills the empty entries before anybody sees it.
+    pub(crate) fn sharing(
+        family: &Arc<Family<B>>,
+        base: Option<&Arc<Self>>,
+        table: Table,
+    ) -> Result<Arc<Self>, SpaceError> {
+        let held = match base {
+            None => Holding::acquire(family, Holder::Image, table)?,
+            Some(base) => Holding::beside(Arc::clone(base), table)?,
+        };
         Ok(Arc::new(Self {
             id: family.next_id(),
             family: Arc::clone(family),
             held: RwLock::new(held),
+            leaving: Mutex::default(),
             runs: OnceLock::new(),
             copy_out: OnceLock::new(),
             written: Mutex::default(),
@@ -74,14 +85,42 @@ impl<B: Backing> Image<B> {
         self.held.write().table.set_run(run, entry);
     }
 
+    /// Takes the references that its base has taken in its stead, and lets go of that, which takes a while for each
+    /// page: some 10 ns. A frame with too many holders has it stay where it is.
+    pub(crate) fn stand_alone(&self) {
+        let _one_at_a_time = self.leaving.lock();
+        let (base, table) = {
+            let held = self.held.read();
+            (held.base().cloned(), held.table.clone())
+        };
+        // The base keeps all of it alive meanwhile.
+        if let Some(base) = base
+            && Holding::take_over(&base, &table).is_ok()
+        {
+            let former = self.held.write().forget_base();
+            drop(former);
+        }
+    }
+
+    /// Every frame in whose count it stands.
+    pub(crate) fn each_held(&self, see: impl FnMut(LayerId, Gfn)) {
+        self.held.read().each_held(see);
+    }
+
     /// The map by runs, where nothing is ever evicted.
     pub(crate) fn runs(&self) -> &[(Run, LayerId)] {
         self.runs.get_or_init(|| {
-            let table = self.map();
-            table.runs(table.all(), |_, entry| match entry {
-                Entry::Mapped(mapped) => Some(mapped.layer),
-                Entry::Empty | Entry::Swapped { .. } => None,
-            })
+            let held = self.held.read();
+            let of = |run| {
+                held.table.runs(run, |_, entry| match entry {
+                    Entry::Mapped(mapped) => Some(mapped.layer),
+                    Entry::Empty | Entry::Swapped { .. } => None,
+                })
+            };
+            match held.base() {
+                None => of(held.table.all()),
+                Some(base) => replaced(base.runs(), &held.own_parts(), of),
+            }
         })
     }
 
@@ -145,4 +184,37 @@ impl<B: Backing> Image<B> {
         self.family.enrol_space(&clone);
         Ok(clone)
     }
+}
+
+/// Runs, in whose place others stand in `parts`. Both are in order.
+fn replaced(
+    runs: &[(Run, LayerId)],
+    parts: &[Run],
+    instead: impl Fn(Run) -> Vec<(Run, LayerId)>,
+) -> Vec<(Run, LayerId)> {
+    let mut left = runs.iter().copied();
+    let mut next = left.next();
+    let mut all_before = |end: u32| {
+        let mut pieces = Vec::new();
+        while let Some((run, layer)) = &mut next
+            && run.first.0 < end
+        {
+            pieces.push((run.take_first(end - run.first.0), *layer));
+            if run.pages == 0 {
+                next = left.next();
+            }
+        }
+        pieces
+    };
+    let mut all = Vec::with_capacity(runs.len());
+    let mut add = |runs: Vec<(Run, LayerId)>| {
+        runs.into_iter().for_each(|(run, layer)| join_alike(&mut all, run, layer));
+    };
+    for &part in parts {
+        add(all_before(part.first.0));
+        all_before(part.numbers().end);
+        add(instead(part));
+    }
+    add(all_before(u32::MAX));
+    all
 }

@@ -202,17 +202,8 @@ impl<B: Backing> AddressSpace<B> {
     }
 
     /// Every frame in whose count this space stands.
-    pub(crate) fn each_held(&self, mut see: impl FnMut(LayerId, Gfn)) {
-        let state = self.state.read();
-        for (gfn, entry) in
-            state.held.own_parts().into_iter().flat_map(|run| state.held.table.entries(run))
-        {
-            if let Entry::Mapped(mapped) = entry
-                && state.held.counts(mapped)
-            {
-                see(mapped.layer, gfn);
-            }
-        }
+    pub(crate) fn each_held(&self, see: impl FnMut(LayerId, Gfn)) {
+        self.state.read().held.each_held(see);
     }
 
     /// What the memory is made of.

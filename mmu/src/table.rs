@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::gfn::{Gfn, Run};
+use crate::gfn::{Gfn, Run, join, join_alike};
 
 #[cfg(test)]
 mod tests;
@@ -183,13 +183,29 @@ impl Table {
     /// The parts of the map that are not the same memory as in `other`, a map of as many frames: all
     /// entries that differ are in them.
     pub(crate) fn apart_from(&self, other: &Self) -> Vec<Run> {
-        if Arc::ptr_eq(&self.chunks, &other.chunks) {
-            return Vec::new();
+        match Arc::ptr_eq(&self.chunks, &other.chunks) {
+            true => Vec::new(),
+            false => self.chunks_that(other, |own, its| !Arc::ptr_eq(own, its)),
         }
+    }
+
+    /// The parts of the map that are the same memory as in `other`, a map of as many frames.
+    pub(crate) fn shared_with(&self, other: &Self) -> Vec<Run> {
+        self.chunks_that(other, Arc::ptr_eq)
+    }
+
+    fn chunks_that(
+        &self,
+        other: &Self,
+        compare: impl Fn(&Arc<[Packed]>, &Arc<[Packed]>) -> bool,
+    ) -> Vec<Run> {
         let chunks = self.chunks.iter().zip(other.chunks.iter());
-        let apart =
-            (0..).step_by(CHUNK).zip(chunks).filter(|(_, (own, its))| !Arc::ptr_eq(own, its));
-        apart.map(|(first, _)| Run::new(first, self.pages.min(first + CHUNK as u32))).collect()
+        let found = (0..).step_by(CHUNK).zip(chunks).filter(|(_, (own, its))| compare(own, its));
+        let mut runs = Vec::new();
+        for (first, _) in found {
+            join(&mut runs, Run::new(first, self.pages.min(first + CHUNK as u32)));
+        }
+        runs
     }
 
     /// Entries in order.
@@ -210,12 +226,8 @@ impl Table {
     ) -> Vec<(Run, K)> {
         let mut runs: Vec<(Run, K)> = Vec::new();
         for (gfn, entry) in self.entries(within) {
-            let Some(key) = key(gfn, entry) else { continue };
-            match runs.last_mut() {
-                Some((run, last)) if *last == key && run.first.0 + run.pages == gfn.0 => {
-                    run.pages += 1;
-                }
-                _ => runs.push((Run::one(gfn), key)),
+            if let Some(key) = key(gfn, entry) {
+                join_alike(&mut runs, Run::one(gfn), key);
             }
         }
         runs

@@ -133,18 +133,10 @@ impl<B: Backing> CopyOut<B> {
         Arc::downgrade(self) as Weak<dyn Resolve>
     }
 
-    /// Begins to copy, and keeps `former`, whose frames the guest's window still shows, meanwhile.
-    pub(super) fn begin(self: &Arc<Self>, former: Option<Arc<Image<B>>>) {
-        let family = match &mut *self.0.lock() {
-            Some(work) => {
-                work.former = former;
-                Arc::clone(&work.family)
-            }
-            None => return,
-        };
-        let this = Arc::clone(self);
-        if let Some(traps) = traps_of(&family) {
-            traps.in_background(Box::new(move || this.finish()));
+    /// Keeps `former`, whose frames the guest's window still shows, until all is copied.
+    pub(super) fn keep(&self, former: Option<Arc<Image<B>>>) {
+        if let Some(work) = &mut *self.0.lock() {
+            work.former = former;
         }
     }
 

@@ -117,7 +117,7 @@ impl<B: Backing> AddressSpace<B> {
             return Ok(self.freeze(cow, |_| Ok(()))?.0);
         }
         let image = self.share(&mut self.state.write(), |state, plan| {
-            let image = Image::sharing(&self.family, plan.shared.clone())?;
+            let image = Image::sharing(&self.family, None, plan.shared.clone())?;
             for &gfn in &plan.copies {
                 if let Some(page) = self.mapped(state, gfn) {
                     image.copy_in(&page.layer, gfn)?;

@@ -23,7 +23,7 @@ use super::{AddressSpace, CopyOut, MAP, State, facts_of};
 use crate::backing::Backing;
 use crate::count::Holder;
 use crate::error::SpaceError;
-use crate::gfn::{Gfn, Run, join};
+use crate::gfn::{Gfn, Run, join, join_alike};
 use crate::image::Image;
 use crate::rules::OnFork;
 use crate::table::{Entry, LayerId, Mapped, Table};
@@ -95,19 +95,33 @@ impl<B: Backing> AddressSpace<B> {
                 return Err(error);
             }
         };
-        let former = match &copy_out {
-            Some(copy_out) => {
-                state.copy_out = Some(Arc::clone(copy_out));
-                copy_out.begin(former);
-                None
-            }
-            None => former,
-        };
+        if let Some(copy_out) = &copy_out {
+            copy_out.keep(former.clone());
+        }
+        state.copy_out.clone_from(&copy_out);
         drop(state);
         // The last of its guests takes its frames along: that needs no lock of this space.
         drop(former);
         self.family.enrol_image(&image);
+        self.go_on_later(cow, copy_out, &image);
         Ok((image, other))
+    }
+
+    /// Has done what a fork leaves to do: in the background, where the host has one.
+    fn go_on_later(
+        &self,
+        cow: &Cow<'_, B>,
+        copy_out: Option<Arc<CopyOut<B>>>,
+        image: &Arc<Image<B>>,
+    ) {
+        let Some(traps) = cow.deferring() else { return image.stand_alone() };
+        let image = Arc::clone(image);
+        traps.in_background(Box::new(move || {
+            if let Some(copy_out) = copy_out {
+                copy_out.finish();
+            }
+            image.stand_alone();
+        }));
     }
 
     /// Asks the rules about every frame that the space may write: rule (c). The others are an image's,
@@ -124,12 +138,7 @@ impl<B: Backing> AddressSpace<B> {
                 let facts = facts_of(&self.family, pool.layer(layer), gfn, entry);
                 match self.family.rules().on_fork(facts) {
                     OnFork::Share if window == Some(layer) => join(&mut fates.moved, Run::one(gfn)),
-                    OnFork::Share => match fates.frozen.last_mut() {
-                        Some((run, last)) if *last == layer && run.numbers().end == gfn.0 => {
-                            run.pages += 1;
-                        }
-                        _ => fates.frozen.push((Run::one(gfn), layer)),
-                    },
+                    OnFork::Share => join_alike(&mut fates.frozen, Run::one(gfn), layer),
                     OnFork::Copy => join(&mut fates.kept, Run::one(gfn)),
                     OnFork::Busy => return Err(SpaceError::Busy { gfn, tally: facts.tally }),
                     OnFork::Wait => return Err(SpaceError::Wait { gfn }),
@@ -185,7 +194,7 @@ impl<B: Backing> AddressSpace<B> {
             true => None,
             false => Some(Owned::take(family, &copied)?),
         };
-        let image = Image::sharing(family, shared)?;
+        let image = Image::sharing(family, state.held.base(), shared)?;
         if let Some(target) = target.as_ref().map(|target| &target.layer) {
             let of_one_layer = |run| {
                 table.runs(run, |_, entry| match entry {

@@ -69,11 +69,18 @@ impl<B: Backing> AddressSpace<B> {
         Ok(())
     }
 
-    /// Waits until all that a fork of this space left to copy is copied, and helps.
+    /// Waits until all that a fork of this space left to do is done, and helps: what is to be copied is, and the image on
+    /// which it stands needs no other.
     pub fn finish_copy_out(&self) {
-        let copy_out = self.state.read().copy_out.clone();
+        let (copy_out, base) = {
+            let state = self.state.read();
+            (state.copy_out.clone(), state.held.base().cloned())
+        };
         if let Some(copy_out) = copy_out {
             copy_out.finish();
+        }
+        if let Some(base) = base {
+            base.stand_alone();
         }
     }
 
