@@ -53,7 +53,8 @@ impl<B: Backing> WeakMember<B> {
 /// cut              forks and snapshots read, an eviction (which needs all sharers) writes
 /// └─ a space       ascending by id where several are taken; the fault thread takes one
 ///    ├─ a copy-out what a fork left to copy; who answers faults for it takes no space
-///    └─ an image   its map changes only when its frames are evicted
+///    └─ an image   its map changes only when its frames are evicted; who has it stand alone comes before that, its
+///       │          base after it
 ///       ├─ what its clones have written
 ///       ├─ members
 ///       └─ swap
