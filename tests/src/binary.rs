@@ -1,9 +1,10 @@
 //! The real program, as its users start it.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -86,10 +87,24 @@ impl Pincow {
     #[must_use]
     pub fn start(mut self) -> Started {
         let pipe = Stdio::piped;
-        let child = (self.command.stdin(pipe()).stdout(pipe()).stderr(pipe()))
-            .spawn()
-            .expect("the program starts");
+        let child = spawn(self.command.stdin(pipe()).stdout(pipe()).stderr(pipe()));
         Started { child, temporary: self.temporary }
+    }
+}
+
+/// Starts a program that may just have been copied: what another test starts at the same time has the copy open for
+/// writing until it executes its own program (ETXTBSY, execve(2)).
+fn spawn(command: &mut Command) -> Child {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            started => return started.expect("the program starts"),
+        }
     }
 }
 
