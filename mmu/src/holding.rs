@@ -96,10 +96,9 @@ impl<B: Backing> Holding<B> {
         take_references(base.family(), Holder::Image, table, &table.shared_with(&base.map()))
     }
 
-    /// Does without the base, whose references were taken over.
-    #[must_use]
-    pub(crate) fn forget_base(&mut self) -> Option<Arc<Image<B>>> {
-        self.base.take()
+    /// Does without the base, whose references were taken over. The caller keeps it until it has let go of its locks.
+    pub(crate) fn forget_base(&mut self) {
+        self.base = None;
     }
 
     pub(crate) fn family(&self) -> &Arc<Family<B>> {

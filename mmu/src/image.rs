@@ -97,8 +97,7 @@ impl<B: Backing> Image<B> {
         if let Some(base) = base
             && Holding::take_over(&base, &table).is_ok()
         {
-            let former = self.held.write().forget_base();
-            drop(former);
+            self.held.write().forget_base();
         }
     }
 
@@ -111,15 +110,11 @@ impl<B: Backing> Image<B> {
     pub(crate) fn runs(&self) -> &[(Run, LayerId)] {
         self.runs.get_or_init(|| {
             let held = self.held.read();
-            let of = |run| {
-                held.table.runs(run, |_, entry| match entry {
-                    Entry::Mapped(mapped) => Some(mapped.layer),
-                    Entry::Empty | Entry::Swapped { .. } => None,
-                })
-            };
             match held.base() {
-                None => of(held.table.all()),
-                Some(base) => replaced(base.runs(), &held.own_parts(), of),
+                None => held.table.layers(held.table.all()),
+                Some(base) => {
+                    replaced(base.runs(), &held.own_parts(), |part| held.table.layers(part))
+                }
             }
         })
     }

@@ -218,6 +218,14 @@ impl Table {
         run.gfns().map(|gfn| (gfn, self.get(gfn)))
     }
 
+    /// The maximal runs of neighbours that lead to frames of the same layer.
+    pub(crate) fn layers(&self, within: Run) -> Vec<(Run, LayerId)> {
+        self.runs(within, |_, entry| match entry {
+            Entry::Mapped(mapped) => Some(mapped.layer),
+            Entry::Empty | Entry::Swapped { .. } => None,
+        })
+    }
+
     /// The maximal runs of neighbours for which `key` gives the same `Some`.
     pub fn runs<K: PartialEq + Copy>(
         &self,

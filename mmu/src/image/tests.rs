@@ -104,10 +104,7 @@ fn an_image_stays_on_its_base_where_a_frame_is_full() {
 fn an_image_has_the_runs_of_its_map_whatever_it_stands_on() {
     let (_family, [base, image], other) = one_upon_the_other();
     let table = image.map();
-    let walked = table.runs(table.all(), |_, entry| match entry {
-        Entry::Mapped(mapped) => Some(mapped.layer),
-        Entry::Empty | Entry::Swapped { .. } => None,
-    });
+    let walked = table.layers(table.all());
     assert_eq!(image.runs(), walked);
     let others: Vec<Run> =
         walked.iter().filter(|(_, layer)| *layer == other).map(|(run, _)| *run).collect();

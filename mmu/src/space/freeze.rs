@@ -103,25 +103,8 @@ impl<B: Backing> AddressSpace<B> {
         // The last of its guests takes its frames along: that needs no lock of this space.
         drop(former);
         self.family.enrol_image(&image);
-        self.go_on_later(cow, copy_out, &image);
+        go_on_later(cow, copy_out, &image);
         Ok((image, other))
-    }
-
-    /// Has done what a fork leaves to do: in the background, where the host has one.
-    fn go_on_later(
-        &self,
-        cow: &Cow<'_, B>,
-        copy_out: Option<Arc<CopyOut<B>>>,
-        image: &Arc<Image<B>>,
-    ) {
-        let Some(traps) = cow.deferring() else { return image.stand_alone() };
-        let image = Arc::clone(image);
-        traps.in_background(Box::new(move || {
-            if let Some(copy_out) = copy_out {
-                copy_out.finish();
-            }
-            image.stand_alone();
-        }));
     }
 
     /// Asks the rules about every frame that the space may write: rule (c). The others are an image's,
@@ -196,18 +179,12 @@ impl<B: Backing> AddressSpace<B> {
         };
         let image = Image::sharing(family, state.held.base(), shared)?;
         if let Some(target) = target.as_ref().map(|target| &target.layer) {
-            let of_one_layer = |run| {
-                table.runs(run, |_, entry| match entry {
-                    Entry::Mapped(mapped) => Some(mapped.layer),
-                    Entry::Empty | Entry::Swapped { .. } => None,
-                })
-            };
             for &run in &copied {
                 target.take_run(run, Holder::Image);
                 image.fill(run, target.id());
             }
             let now = if later.is_some() { &fates.kept } else { &copied };
-            for (run, source) in now.iter().copied().flat_map(of_one_layer) {
+            for (run, source) in now.iter().copied().flat_map(|run| table.layers(run)) {
                 family.backing().copy(family.layer(source).store(), target.store(), run)?;
                 if let Some(traps) = later {
                     // Windows ask for frames of this layer that it lacks.
@@ -265,6 +242,22 @@ impl<B: Backing> AddressSpace<B> {
         family.counters.block_copied.add((pages(&moved) - pages(&fates.moved)) as u64);
         state.held.rebase(image, after)
     }
+}
+
+/// Has done what a fork leaves to do: in the background, where the host has one.
+fn go_on_later<B: Backing>(
+    cow: &Cow<'_, B>,
+    copy_out: Option<Arc<CopyOut<B>>>,
+    image: &Arc<Image<B>>,
+) {
+    let Some(traps) = cow.deferring() else { return image.stand_alone() };
+    let image = Arc::clone(image);
+    traps.in_background(Box::new(move || {
+        if let Some(copy_out) = copy_out {
+            copy_out.finish();
+        }
+        image.stand_alone();
+    }));
 }
 
 /// What is mapped anew, and what the window is charged for mappings.
