@@ -40,14 +40,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::boot::linux::layout::{KVM_IDENTITY_MAP, KVM_TSS, VirtioPlace};
+use crate::boot::linux::layout::VirtioPlace;
 use crate::boot::linux::{Hardware, Linux};
 use crate::boot::{self, linux};
 use crate::devices::{Doorbell, Line, Mailbox, MmioBus, Serial};
-use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vcpus, Vm};
+use crate::kvm::{Host, KvmError, Vcpu, VcpuState, Vm};
 
 mod board;
 mod config;
+mod create;
 mod error;
 mod generation;
 mod kick;
@@ -72,6 +73,7 @@ pub use state::{MachineState, PcState, SavedVcpu};
 pub use stopped::Stopped;
 
 use board::Board;
+use create::{Chips, create};
 use shared::Shared;
 
 #[cfg(test)]
@@ -369,34 +371,6 @@ impl std::fmt::Debug for Machine {
             .field("ended", &self.ended())
             .finish_non_exhaustive()
     }
-}
-
-/// Which interrupt controllers, timer and clock KVM provides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chips {
-    /// None: nothing ever interrupts the guest. What the embedded payload wants.
-    None,
-    /// All of a PC's.
-    Pc,
-}
-
-/// The KVM side of a machine, memory first.
-fn create(
-    host: &Host,
-    ram: &GuestRam,
-    count: u32,
-    chips: Chips,
-) -> Result<(Vm, Vec<Vcpu>), KvmError> {
-    let vm = Vm::new(host)?;
-    ram::map(&vm, ram)?;
-    if chips == Chips::Pc {
-        vm.create_chips(KVM_TSS, KVM_IDENTITY_MAP)?;
-    }
-    let tsc_deadline = chips == Chips::Pc && host.has_tsc_deadline();
-    let vcpus = Vcpus { count, tsc_deadline };
-    let vcpus =
-        (0..count).map(|index| vm.create_vcpu(host, index, vcpus)).collect::<Result<_, _>>()?;
-    Ok((vm, vcpus))
 }
 
 fn mailboxes(vcpus: u32) -> Vec<Arc<Mailbox>> {
