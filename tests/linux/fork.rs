@@ -83,12 +83,13 @@ fn both_sides_of_a_fork_go_on() {
         let before = uptime(&parent);
         let child = fork(&parent.0);
         let grandchild = fork(&child.0);
-        for (name, side) in [("parent", &parent), ("child", &child), ("grandchild", &grandchild)] {
+        let sides = [("parent", &parent), ("child", &child), ("grandchild", &grandchild)];
+        for (name, side) in sides {
             ask(side, &format!("echo {name} >/tmp/name"));
             goes_on(side);
             assert!(uptime(side) >= before, "the time of {name} goes back");
         }
-        for (name, side) in [("parent", &parent), ("child", &child), ("grandchild", &grandchild)] {
+        for (name, side) in sides {
             assert_eq!(ask(side, "cat /tmp/name"), name);
             assert_eq!(ask(side, "nproc"), vcpus.to_string());
             has_a_clean_log(side);
