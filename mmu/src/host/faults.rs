@@ -48,11 +48,14 @@ impl Drop for FaultThread {
 fn run(family: &Family) {
     loop {
         let rung = wait(family);
+        if rung {
+            // Before the look at what rang: what rings during it is not lost.
+            family.bell().hear();
+        }
         if family.is_stopping() {
             return;
         }
         if rung {
-            family.bell().hear();
             for (page, kind) in family.deferred.all() {
                 handle(family, page, kind);
             }

@@ -62,10 +62,13 @@ impl Reactor {
         let bell = Arc::clone(device.bell(0));
         let (stopped, heard) = (Arc::clone(&stop), Arc::clone(&bell));
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            while !stopped.load(Ordering::Acquire) {
-                // Before the step, so that a doorbell that rings during it is not lost. It fails
-                // where nobody rang.
+            loop {
+                // Before the look at `stopped` and before the step, so that what rings during them is not
+                // lost. It fails where nobody rang.
                 let _ = heard.read();
+                if stopped.load(Ordering::Acquire) {
+                    return;
+                }
                 let timeout = match device.step() {
                     Next::Now => continue,
                     Next::Soon => Some(SOON),
@@ -92,3 +95,6 @@ impl Drop for Reactor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

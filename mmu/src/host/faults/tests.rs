@@ -1,6 +1,7 @@
 //! The fault thread, with handlers that answer as they are told.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ use crate::host::test_access::{load, store};
 use crate::host::{HostMemory, MemoryOptions, Store, Window};
 
 const PAGES: u32 = 32;
+const STARTS: usize = 5_000;
+const RINGS: usize = 500;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Lifts every protection, or defers while told to.
@@ -204,4 +207,21 @@ fn the_last_owner_may_be_the_fault_thread_itself() {
     *owner.trap.lock() = Some(trap);
     store(&owner.window, 1, 0, 4);
     assert_eq!(load(&owner.window, 1, 0), 4);
+}
+
+/// A bell that rings until then keeps the thread between its looks at the bell and at whether it is to stop.
+#[test]
+fn a_thread_that_is_stopped_while_the_bell_rings_ends() {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for start in 0..STARTS {
+            let trap = HostMemory::new(PAGES, MemoryOptions::default()).expect("trap");
+            (0..start % RINGS).for_each(|_| trap.retry_deferred());
+            drop(trap);
+            tell.send(()).expect("somebody listens");
+        }
+    });
+    for start in 0..STARTS {
+        assert_eq!(told.recv_timeout(SOON), Ok(()), "fault thread {start} does not end");
+    }
 }
