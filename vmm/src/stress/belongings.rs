@@ -1,8 +1,8 @@
 //! What the process has that could grow.
 
-use std::fs;
-use std::thread;
+use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use serde::Serialize;
 
@@ -12,9 +12,10 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// What the process has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Belongings {
-    /// Its threads.
+    /// Its threads, without the kernel's workers for io_uring: those end when they have had nothing to do for five
+    /// seconds (`WORKER_IDLE_TIMEOUT` of io_uring/io-wq.c), or with the thread that they work for.
     pub threads: usize,
-    /// Its open files.
+    /// Its open files, without that of its page tables, which is opened once where the host copies pages.
     pub files: usize,
     /// Its mappings of guest memory and of vCPUs.
     pub mappings: usize,
@@ -22,8 +23,22 @@ pub struct Belongings {
     pub resident_kib: u64,
 }
 
-fn count(folder: &str) -> usize {
-    fs::read_dir(folder).map_or(0, Iterator::count)
+/// What such workers are called (`io_wq_worker` of io_uring/io-wq.c).
+const WORKER: &str = "iou-wrk-";
+const PAGE_TABLES: &str = "pagemap";
+
+/// The entries of a folder that are `ours`. What has gone by the time that it is looked at is not.
+fn count(folder: &str, ours: impl Fn(&Path) -> io::Result<bool>) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter(|entry| ours(&entry.path()).unwrap_or(false)).count()
+}
+
+fn is_thread_of_ours(task: &Path) -> io::Result<bool> {
+    Ok(!fs::read_to_string(task.join("comm"))?.starts_with(WORKER))
+}
+
+fn is_file_of_a_run(descriptor: &Path) -> io::Result<bool> {
+    Ok(!fs::read_link(descriptor)?.ends_with(PAGE_TABLES))
 }
 
 impl Belongings {
@@ -37,8 +52,8 @@ impl Belongings {
             line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok()
         });
         Self {
-            threads: count("/proc/self/task"),
-            files: count("/proc/self/fd"),
+            threads: count("/proc/self/task", is_thread_of_ours),
+            files: count("/proc/self/fd", is_file_of_a_run),
             mappings: maps.lines().filter(|line| of_guests(line)).count(),
             resident_kib: resident.unwrap_or(0),
         }
