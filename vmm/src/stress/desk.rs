@@ -116,7 +116,7 @@ fn carry_out(task: Task, plan: &Plan, report: &Mutex<Report>) -> Result<(), Stre
 }
 
 /// Ends a guest. What it did and found is in the report then.
-pub(super) fn end(
+fn end(
     mut member: Member,
     how: How,
     plan: &Plan,

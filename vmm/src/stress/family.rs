@@ -249,20 +249,22 @@ impl<'a> Family<'a> {
         Ok(())
     }
 
-    /// Ends everybody, and looks at what is left. Only guests that have found nothing are asked for
-    /// more.
-    pub(super) fn end(mut self) -> Result<(), StressError> {
+    /// Ends everybody, all at once. Only guests that have found nothing are asked for more, if nobody else has.
+    pub(super) fn end_all(&mut self, desk: &mut Desk) -> Result<(), StressError> {
+        desk.wait(0)?;
         self.look()?;
         let how = if self.report.lock().is_clean() { How::Retire } else { How::Inspect };
         if let Some(watched) = self.snapshot.take() {
-            let (sectors, findings) = watched.verify(self.plan)?;
-            let mut report = self.report.lock();
-            report.sectors_verified += sectors;
-            findings.into_iter().for_each(|finding| report.found(finding));
+            desk.verify(watched)?;
         }
-        while let Some(member) = self.members.pop() {
-            desk::end(member, how, self.plan, self.report)?;
+        for member in self.members.drain(..) {
+            desk.end(member, how)?;
         }
+        desk.wait(0)
+    }
+
+    /// Looks at what is left when everybody has ended.
+    pub(super) fn end(self) {
         let mut report = self.report.lock();
         let counts = self.realm.counts();
         report.early_copies = counts.early_copies;
@@ -276,7 +278,6 @@ impl<'a> Family<'a> {
             let found = format!("{} after the last guest", shared + private);
             report.found(Finding::plain(Kind::Left, None, "no frames", found));
         }
-        Ok(())
     }
 }
 

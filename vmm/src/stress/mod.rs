@@ -147,9 +147,9 @@ pub fn run(
     thread::scope(|scope| {
         let mut desk = Desk::open(scope, plan, &report)?;
         decide(plan, &mut family, &mut desk, &report, &mut watch)?;
-        desk.wait(0)
+        family.end_all(&mut desk)
     })?;
-    family.end()?;
+    family.end();
     Ok(report.into_inner())
 }
 
