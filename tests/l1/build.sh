@@ -22,8 +22,8 @@ build_binaries() {
         CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static'
         CARGO_TARGET_DIR="$TARGET" cargo)
     say 'building static binaries'
-    "${cargo[@]}" build --quiet --target "$TRIPLE" -p pincow-vmm --bin pincow
-    "${cargo[@]}" test --quiet --target "$TRIPLE" --workspace --no-run --message-format=json \
+    # All in one, so that nothing waits for the program.
+    "${cargo[@]}" build --quiet --target "$TRIPLE" --workspace --bins --tests --message-format=json \
         >"$TARGET/tests.json"
     local whole='.*"manifest_path":"\([^"]*\)/Cargo.toml".*"executable":"\([^"]*/\([^"]*\)-[0-9a-f]*\)".*'
     sed -n "/\"test\":true/s|$whole|\3\t\1\t\2|p" "$TARGET/tests.json" | sort >"$TARGET/tests.list"
