@@ -17,13 +17,15 @@ fn stress(args: &[&str]) -> Option<Pincow> {
         println!("skipped: this machine has no /dev/kvm");
         return None;
     }
-    let always = ["stress", "--memory", "16M", "--guests", "4", "--dir", HERE];
-    Some(Pincow::new(&[&always, args].concat()))
+    let always = ["stress", "--memory", "16M", "--dir", HERE];
+    let few: &[_] = if args.contains(&"--guests") { &[] } else { &["--guests", "4"] };
+    Some(Pincow::new(&[&always, few, args].concat()))
 }
 
-/// Enough for what is switched off to be found, also where a CPU is emulated: few transfers, so that a guest comes back
-/// to the pages of each between a fork and its end.
-const FINDING: [&str; 6] = ["--depth", "8", "--decisions", "60", "--seconds", "120"];
+/// Enough for what is switched off to be found, also where a CPU is emulated and busy: few guests and few transfers,
+/// which are very late, so that a guest comes back to the pages of each between a fork and its end.
+const FINDING: [&str; 10] =
+    ["--guests", "2", "--depth", "8", "--late", "800", "--decisions", "60", "--seconds", "120"];
 
 fn number(report: &Value, name: &str) -> u64 {
     report[name].as_u64().unwrap_or_else(|| panic!("no {name} in {report}"))
@@ -170,8 +172,9 @@ fn what_cannot_be_is_refused() {
     refused(&["--vcpus", "8", "--depth", "256"], &["--memory", "MiB"]);
     refused(&["--rules", "mapcount"], &["--unsafe"]);
     refused(&["--backing", "hostcow", "--rules", "wait"], &["--backing trap"]);
-    refused(&["--guests", "1"], &["--guests"]);
+    refused(&["--guests", "1"], &["--guests", "2..=64"]);
     refused(&["--seconds", &u64::MAX.to_string()], &["--seconds"]);
     refused(&["--depth", "0"], &["--depth"]);
     refused(&["--control", "nothing"], &["--control"]);
+    refused(&["--late", "0"], &["--late", "1..=10000"]);
 }

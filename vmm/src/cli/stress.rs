@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::disk_args::Inflight;
 use super::output::Output;
@@ -73,10 +74,12 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "NAME")]
     control: Option<Control>,
 
-    /// Begin one of eight transfers 200 ms late, as a slow disk may: what is at risk is at risk for
-    /// longer. Transfers that are late count as in flight. `--control` and `--unsafe` rules imply it.
-    #[arg(long)]
-    late: bool,
+    /// Begin one of eight transfers MS milliseconds late (200 if none are given), as a slow disk may: what is at
+    /// risk is at risk for longer. Transfers that are late count as in flight. `--control` (of which
+    /// `map-at-submission` has all of them late) and `--unsafe` rules imply it. More of them helps where the CPU is
+    /// slow or busy, so that guests come back to their pages late.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=LATEST_MS))]
+    late: Option<Option<u64>>,
 
     /// Print one JSON object.
     #[arg(long)]
@@ -85,6 +88,9 @@ pub(super) struct Args {
 
 /// A year. Clocks have an end somewhere.
 const LONGEST_SECONDS: u64 = 365 * 24 * 3600;
+
+/// A guest's end waits for each of its transfers.
+const LATEST_MS: u64 = 10_000;
 
 /// The exit status of a command that a signal ended: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -105,7 +111,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         backing,
         prefault,
         control: args.control,
-        late: args.late,
+        late: args.late.map(|ms| ms.map_or(stress::LATE, Duration::from_millis)),
         inflight: args.inflight.into(),
         memory_bytes: guest.memory.0,
         vcpus: guest.vcpus,
@@ -128,7 +134,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let left = Belongings::left_since(before);
     let interrupted = interrupted.load(Ordering::Relaxed);
     let (rules, switched_off) = (rules.set, &*switched_off);
-    let late = plan.is_late();
+    let late = plan.late_by();
     let run = Run { rules, backing, switched_off, late, seed, report: &report, interrupted, left };
     let mut out = Output::new();
     match args.json {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::late::{Lateness, late};
 use super::{Control, Plan, StressError, storm};
@@ -11,12 +10,8 @@ use crate::disk::{Disk, DiskOptions, SECTOR_BYTES};
 use crate::guest::{DiskConfig, PinMode, uring};
 use crate::virtio::blk::BlkOptions;
 
-/// Where some transfers are to be late: so late that the child of a fork has ended its own and uses
-/// their buffers again by then, and so many that most of those in flight are among them.
-const SOME_LATE: Lateness = Lateness { every: 8, by: Duration::from_millis(200) };
-
-/// Where all are: so late that a snapshot's disk is read before.
-const ALL_LATE: Lateness = Lateness { every: 1, by: Duration::from_millis(30) };
+/// One of so many transfers is late, where some are: then most of those in flight are among them.
+const LATE_EVERY: u64 = 8;
 
 /// A disk for each vCPU: zeros, which nobody writes but through overlays. Nothing of them has a name
 /// when this returns, so they go with the process, however it ends.
@@ -46,11 +41,11 @@ fn config(plan: &Plan, path: &Path) -> Result<DiskConfig, StressError> {
         Some(Control::PinWithoutBreakingCow) => PinMode::AsItIs,
         _ => PinMode::Rules,
     };
-    let engine = match plan.control {
+    let every = match plan.control {
         // Whoever reads a snapshot at once finds that writes in flight are not there yet.
-        Some(Control::MapAtSubmission) => late(ALL_LATE),
-        _ if plan.is_late() => late(SOME_LATE),
-        _ => uring(),
+        Some(Control::MapAtSubmission) => 1,
+        _ => LATE_EVERY,
     };
+    let engine = plan.late_by().map_or_else(uring, |by| late(Lateness { every, by }));
     Ok(DiskConfig { disk, direct, options, engine, pins })
 }

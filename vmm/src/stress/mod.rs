@@ -60,6 +60,10 @@ pub enum Control {
     MapAtSubmission,
 }
 
+/// How late transfers are where nothing else was said: so late that the child of a fork has ended its own
+/// and uses their buffers again by then, where a CPU is a CPU and not busy.
+pub const LATE: Duration = Duration::from_millis(200);
+
 /// What a run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -77,8 +81,8 @@ pub struct Plan {
     pub prefault: Prefault,
     /// What is switched off.
     pub control: Option<Control>,
-    /// Some transfers are late, as they are when something is switched off.
-    pub late: bool,
+    /// How late some transfers are: [`LATE`] if this is `None` and something is switched off.
+    pub late: Option<Duration>,
     /// What becomes of transfers in flight at a fork, in the child.
     pub inflight: Policy,
     /// Bytes of guest memory.
@@ -106,10 +110,11 @@ impl Plan {
         self.guests.max(2)
     }
 
-    /// Whether some transfers are late.
+    /// How late some transfers are, if any is.
     #[must_use]
-    pub fn is_late(&self) -> bool {
-        self.late || self.control.is_some() || self.set.is_unsafe()
+    pub fn late_by(&self) -> Option<Duration> {
+        let is_implied = self.control.is_some() || self.set.is_unsafe();
+        self.late.or(is_implied.then_some(LATE))
     }
 
     /// Refuses what no guest can do.

@@ -13,7 +13,7 @@ use crate::host::test_access::{load, store};
 use crate::host::{HostMemory, MemoryOptions, Store, Window};
 
 const PAGES: u32 = 32;
-const STARTS: usize = 5_000;
+const STARTS: usize = 1_500;
 const RINGS: usize = 500;
 const SOON: Duration = Duration::from_secs(10);
 

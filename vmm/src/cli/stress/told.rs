@@ -1,6 +1,7 @@
 //! What a run of `pincow stress` says in the end.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use pincow_mmu::rules::RuleSet;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ pub(super) struct Run<'a> {
     pub(super) rules: RuleSet,
     pub(super) backing: BackingKind,
     pub(super) switched_off: &'a [String],
-    pub(super) late: bool,
+    pub(super) late: Option<Duration>,
     pub(super) seed: u64,
     pub(super) report: &'a Report,
     pub(super) interrupted: bool,
@@ -53,7 +54,7 @@ pub(super) fn as_json(run: &Run<'_>) -> Value {
         "rules": rules.to_string(),
         "backing": backing.to_string(),
         "switched_off": switched_off,
-        "late": late,
+        "late_ms": late.map(|by| by.as_millis()),
         "interrupted": interrupted,
         "decisions": report.decisions,
         "decisions_crc32": report.fingerprint,
@@ -93,8 +94,11 @@ pub(super) fn tell(to: &mut dyn Write, run: &Run<'_>) -> io::Result<()> {
     for off in switched_off {
         writeln!(to, "off        {off}")?;
     }
-    if late {
-        writeln!(to, "late       some transfers, which count as in flight while they wait")?;
+    if let Some(by) = late {
+        writeln!(
+            to,
+            "late       some transfers, by {by:?}; they count as in flight while they wait"
+        )?;
     }
     write!(to, "forks      {}, with {p50} transfers in flight (p50; at most {max}", report.forks)?;
     writeln!(to, ", none at {forks_with_none})")?;

@@ -9,7 +9,7 @@ use crate::virtio::Signals;
 use crate::virtio::rng::{HostEntropy, Rng, RngWorker};
 use crate::virtio::test_driver::Line;
 
-const STARTS: usize = 5_000;
+const STARTS: usize = 1_500;
 const RINGS: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(60);
 
